@@ -1,0 +1,1 @@
+"""From video files to batches: decoding, sampling, transforms, Kinetics annotations, loading."""
