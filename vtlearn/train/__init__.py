@@ -1,0 +1,1 @@
+"""Training: optimisers, schedules, the loop, losses, checkpoints, evaluation; knows no model and no data."""
