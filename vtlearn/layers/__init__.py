@@ -1,0 +1,1 @@
+"""Layers: embeddings, positions, blocks, the Longformer encoder and heads."""

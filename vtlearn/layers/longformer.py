@@ -1,0 +1,272 @@
+"""The Longformer encoder: windowed self-attention whose global tokens have projections of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from vtlearn.attention.sliding_window import SlidingWindowAttention
+from vtlearn.errors import ArgumentError, require, require_divisible, require_positive, require_probability
+from vtlearn.shapes import Tokens
+
+INITIALISER_STD = 0.02
+"""Standard deviation of every weight of a fresh Longformer, as published; biases start at zero."""
+
+
+def init_longformer(module: nn.Module) -> None:
+    """Give every linear layer in ``module`` weights of deviation 0.02 and zero biases, as published.
+
+    >>> layer = nn.Linear(3, 3)
+    >>> init_longformer(layer)
+    >>> float(layer.bias.abs().sum().detach())
+    0.0
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=INITIALISER_STD)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+class LongformerSelfAttention(nn.Module):
+    """Self-attention in a sliding window, with a second set of projections for what global tokens read.
+
+    Source: 2004.05150, section 3.1, "Linear Projections for Global Attention". A local token reads its window
+    and the global tokens through ``query, key, value``, in one softmax; a global token reads everything
+    through ``query_global, key_global, value_global``. There is no output projection here:
+    :class:`LongformerLayer` owns it, as published.
+
+    Args:
+        embed_dim, num_heads: width and heads; the first is a multiple of the second.
+        kernel: the window (size, dilation, causality).
+        attention_dropout: dropout of the attention weights while training.
+
+    >>> import torch
+    >>> attention = LongformerSelfAttention(12, 3, kernel=SlidingWindowAttention(5))
+    >>> x, is_global = torch.randn(2, 7, 12), torch.zeros(2, 7, dtype=torch.bool)
+    >>> is_global[:, 0] = True
+    >>> attention(x, global_mask=is_global).shape
+    torch.Size([2, 7, 12])
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        kernel: SlidingWindowAttention,
+        attention_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        require_positive(embed_dim=embed_dim, num_heads=num_heads)
+        require_divisible("embed_dim", embed_dim, "num_heads", num_heads)
+        require_probability(attention_dropout=attention_dropout)
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.head_dim = embed_dim // num_heads
+        self.kernel = kernel
+        self.attention_dropout = attention_dropout
+        self.query = nn.Linear(embed_dim, embed_dim)
+        self.key = nn.Linear(embed_dim, embed_dim)
+        self.value = nn.Linear(embed_dim, embed_dim)
+        self.query_global = nn.Linear(embed_dim, embed_dim)
+        self.key_global = nn.Linear(embed_dim, embed_dim)
+        self.value_global = nn.Linear(embed_dim, embed_dim)
+        init_longformer(self)
+
+    def start_global_from_local(self) -> None:
+        """Copy the local projections into the global ones, as the paper does to a pretrained model."""
+        for name in ("query", "key", "value"):
+            getattr(self, f"{name}_global").load_state_dict(getattr(self, name).state_dict())
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+    def forward(
+        self,
+        x: Tokens,
+        *,
+        valid_mask: Bool[Tensor, "B N"] | None = None,
+        global_mask: Bool[Tensor, "B N"] | None = None,
+    ) -> Tokens:
+        """Tokens (B, N, D) → the joined heads (B, N, D)."""
+        require(
+            x.ndim == 3 and x.shape[-1] == self.embed_dim,
+            "x",
+            tuple(x.shape),
+            f"of shape (B, N, {self.embed_dim})",
+        )
+        q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
+        projections = None
+        if global_mask is not None:
+            projections = (
+                self._heads(self.query_global(x)),
+                self._heads(self.key_global(x)),
+                self._heads(self.value_global(x)),
+            )
+        out = self.kernel(
+            q,
+            k,
+            v,
+            valid_mask=valid_mask,
+            global_mask=global_mask,
+            dropout_p=self.attention_dropout if self.training else 0.0,
+            global_projections=projections,
+        )
+        return out.transpose(1, 2).flatten(2)
+
+
+class LongformerLayer(nn.Module):
+    """One post-norm layer, as published: x = LN(x + attention(x)), then x = LN(x + mlp(x)).
+
+    Source: 2004.05150 (the BERT layer, with windowed attention). ``eps`` is 1e-12 as in the published
+    configuration's default, which is what VTN uses.
+
+    Args:
+        embed_dim, num_heads: width and heads.
+        kernel: the window.
+        intermediate_dim: width inside the MLP.
+        dropout: after the attention's projection and after the MLP, while training.
+        attention_dropout: of the attention weights, while training.
+        eps: of both layer norms.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        kernel: SlidingWindowAttention,
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        eps: float = 1e-12,
+    ) -> None:
+        super().__init__()
+        require_positive(intermediate_dim=intermediate_dim)
+        require_probability(dropout=dropout)
+        self.attention = LongformerSelfAttention(
+            embed_dim, num_heads, kernel=kernel, attention_dropout=attention_dropout
+        )
+        self.attention_output = nn.Linear(embed_dim, embed_dim)
+        self.attention_norm = nn.LayerNorm(embed_dim, eps=eps)
+        self.intermediate = nn.Linear(embed_dim, intermediate_dim)
+        self.activation = nn.GELU()
+        self.output = nn.Linear(intermediate_dim, embed_dim)
+        self.output_norm = nn.LayerNorm(embed_dim, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+        init_longformer(self)
+
+    def attend(self, x: Tensor, valid_mask: Tensor | None, global_mask: Tensor | None) -> Tensor:
+        """The attention branch, residual not added."""
+        out = self.attention(x, valid_mask=valid_mask, global_mask=global_mask)
+        return self.dropout(self.attention_output(out))
+
+    def transform(self, x: Tensor) -> Tensor:
+        """The MLP branch, residual not added."""
+        return self.dropout(self.output(self.activation(self.intermediate(x))))
+
+    def forward(
+        self,
+        x: Tokens,
+        *,
+        valid_mask: Bool[Tensor, "B N"] | None = None,
+        global_mask: Bool[Tensor, "B N"] | None = None,
+    ) -> Tokens:
+        """Tokens (B, N, D) → tokens (B, N, D)."""
+        x = self.attention_norm(x + self.attend(x, valid_mask, global_mask))
+        return self.output_norm(x + self.transform(x))
+
+
+class PreNormLongformerLayer(LongformerLayer):
+    """The same layer with its norms before the branches: x + attention(LN(x)), then x + mlp(LN(x)).
+
+    The character models of 2004.05150 (appendix A) are built this way; it trains without a long warm-up.
+    """
+
+    def forward(
+        self,
+        x: Tokens,
+        *,
+        valid_mask: Bool[Tensor, "B N"] | None = None,
+        global_mask: Bool[Tensor, "B N"] | None = None,
+    ) -> Tokens:
+        """Tokens (B, N, D) → tokens (B, N, D)."""
+        x = x + self.attend(self.attention_norm(x), valid_mask, global_mask)
+        return x + self.transform(self.output_norm(x))
+
+
+class LongformerEncoder(nn.Module):
+    """A stack of Longformer layers whose windows may differ from layer to layer.
+
+    Source: 2004.05150, section 3; VTN (2102.00719) uses three post-norm layers with a global class token.
+    Tokens come embedded (positions added, normed, dropped out by the caller) and any length will do: nothing
+    is padded to a multiple of the window.
+
+    Args:
+        embed_dim, num_heads, depth: width, heads, layers.
+        window_sizes: two-sided and odd; one number, or one a layer. Hugging Face's even 18 is 19 here.
+        intermediate_dim: width inside the MLPs.
+        dilations: positions between the keys of a window; one number, or for each layer a number or a tuple
+            of one a head.
+        causal: whether the windows keep only their past half.
+        dropout, attention_dropout: while training.
+        eps: of the layer norms.
+        layer: :class:`LongformerLayer` (post-norm, as published) or :class:`PreNormLongformerLayer`, which a
+            last norm follows.
+
+    >>> import torch
+    >>> encoder = LongformerEncoder(12, 3, depth=2, window_sizes=(3, 5), intermediate_dim=24)
+    >>> encoder(torch.randn(2, 7, 12)).shape
+    torch.Size([2, 7, 12])
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        depth: int,
+        window_sizes: int | Sequence[int],
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        *,
+        attention_dropout: float = 0.0,
+        dilations: int | Sequence[int | tuple[int, ...]] = 1,
+        causal: bool = False,
+        eps: float = 1e-12,
+        layer: type[LongformerLayer] = LongformerLayer,
+    ) -> None:
+        super().__init__()
+        require_positive(depth=depth)
+        windows = (window_sizes,) * depth if isinstance(window_sizes, int) else tuple(window_sizes)
+        steps = (dilations,) * depth if isinstance(dilations, int) else tuple(dilations)
+        for name, values in (("window_sizes", windows), ("dilations", steps)):
+            if len(values) != depth:
+                raise ArgumentError(name, values, f"one number or one for each of the {depth} layers")
+        self.layers = nn.ModuleList(
+            layer(
+                embed_dim,
+                num_heads,
+                kernel=SlidingWindowAttention(window, dilation=step, causal=causal),
+                intermediate_dim=intermediate_dim,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                eps=eps,
+            )
+            for window, step in zip(windows, steps, strict=True)
+        )
+        pre_norm = issubclass(layer, PreNormLongformerLayer)
+        self.norm = nn.LayerNorm(embed_dim, eps=eps) if pre_norm else nn.Identity()
+
+    def forward(
+        self,
+        x: Tokens,
+        valid_mask: Bool[Tensor, "B N"] | None = None,
+        global_mask: Bool[Tensor, "B N"] | None = None,
+    ) -> Tokens:
+        """Tokens (B, N, D) → tokens (B, N, D)."""
+        for layer in self.layers:
+            x = layer(x, valid_mask=valid_mask, global_mask=global_mask)
+        return self.norm(x)
