@@ -210,7 +210,7 @@ def lesson_numbers() -> tuple[str, ...]:
     return tuple(sorted(name.removeprefix("lesson_") for name in found if name.startswith("lesson_")))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _of_lesson(number: str) -> tuple[Exercise, ...]:
     module = importlib.import_module(f"{EXERCISE_FOLDER}.lesson_{number}")
     return tuple(module.EXERCISES)

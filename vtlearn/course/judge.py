@@ -112,7 +112,7 @@ def judge(
         answer: what the learner wrote: a function or class, or a value when ``expects_function`` is False.
         not_by: doors an answer may not merely forward to: "vtlearn", "scaled_dot_product_attention",
             "MultiheadAttention", "flex_attention".
-        may_use: modules of vtlearn that an answer may call all the same, such as "vtlearn.attention.patterns".
+        may_use: modules of vtlearn that an answer may call all the same ("vtlearn.attention.patterns").
         seconds: time limit of the whole check.
     """
     judgement = _Judgement()
@@ -201,10 +201,10 @@ def expect_tensor(
         name: what to call the value in the message.
         likely: wrong shape → the mistake that gives it.
 
-    >>> expect_tensor(torch.zeros(3, 2), (2, 3))
+    >>> expect_tensor(torch.zeros(3, 2), (2, 3), name="it")
     Traceback (most recent call last):
     ...
-    vtlearn.course.judge.Mistake: the result has shape (3, 2), expected (2, 3): the right sizes in another order
+    vtlearn.course.judge.Mistake: it has shape (3, 2), expected (2, 3): the right sizes in another order
     """
     if not isinstance(value, Tensor):
         _wrong_type(value, "a torch.Tensor", name)
@@ -279,7 +279,7 @@ def expect_equal(
     likely: Mapping[str, Any] | None = None,
     otherwise: str = "",
 ) -> None:
-    """``got == want`` for integers, strings, booleans and lists of them, with the same ``likely`` as above."""
+    """``got == want`` for integers, strings, booleans and lists of them; ``likely`` as above."""
     if got == want:
         return
     for sentence, value in (likely or {}).items():
@@ -299,9 +299,8 @@ def expect_number(value: Any, *, name: str = "the result") -> float:
 
 def expect_integer(value: Any, *, name: str = "the result") -> int:
     """``value`` as one integer; a float with a whole value is refused, since it often hides a division."""
-    if isinstance(value, (Tensor, np.ndarray, np.generic)) and not isinstance(value, np.bool_):
-        if len(tuple(value.shape)) == 0 or tuple(value.shape) == (1,):
-            value = value.item()
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) and tuple(value.shape) in ((), (1,)):
+        value = value.item()
     if isinstance(value, float):
         raise Mistake(f"{name} is the float {value!r}, expected an integer: use // instead of /")
     if isinstance(value, bool) or not isinstance(value, int):
@@ -389,7 +388,8 @@ def _require_answer(answer: Any, expects_function: bool) -> None:
         raise Mistake("the answer is None: hand over the function itself, as in check(id, my_function)")
     if expects_function and not callable(answer):
         raise Mistake(
-            f"the answer is {_describe(answer)}, not a function: hand over the function itself, without calling it"
+            f"the answer is {_describe(answer)}, not a function: "
+            "hand over the function itself, without calling it"
         )
 
 
@@ -514,13 +514,11 @@ def _copied(value: Any) -> Any:
 
 
 def _same(before: Any, after: Any) -> bool:
-    if isinstance(before, Tensor):
-        same_form = before.shape == after.shape and before.dtype == after.dtype
-        return same_form and bool(((before == after) | ((before != before) & (after != after))).all())
-    if isinstance(before, np.ndarray):
-        return before.shape == after.shape and bool(
-            ((before == after) | ((before != before) & (after != after))).all()
-        )
+    if isinstance(before, (Tensor, np.ndarray)):
+        if before.shape != after.shape or before.dtype != after.dtype:
+            return False
+        both_nan = (before != before) & (after != after)
+        return bool(((before == after) | both_nan).all())
     if type(before) in (list, tuple):
         return len(before) == len(after) and all(_same(b, a) for b, a in zip(before, after, strict=True))
     if type(before) is dict:

@@ -1,1 +1,1 @@
-"""The exercises, one file a lesson (``lesson_NN.py``), their right and wrong answers beside them (``answers_NN.py``)."""
+"""The exercises, one file a lesson (``lesson_NN.py``), their answers beside them (``answers_NN.py``)."""

@@ -1,4 +1,4 @@
-"""Right and wrong answers to the exercises of lesson 00, as source: the tests run each of them through the check."""
+"""Right and wrong answers to the exercises of lesson 00, as source; the tests run each through the check."""
 
 MEAN_FRAME = {
     "einops": '''

@@ -38,7 +38,7 @@ def check_mean_frame(mean_frame: Callable[[Tensor], Tensor]) -> None:
         static[0],
         name="the mean of five equal frames",
         likely={
-            "five equal frames came out five times as bright: divide by the number of frames": 5 * static[0]
+            "five equal frames come out five times as bright: divide by the number of frames": 5 * clip[0]
         },
     )
     expect_close(
@@ -78,7 +78,7 @@ def check_contact_sheet(contact_sheet: Callable[[Tensor], Tensor]) -> None:
         rearrange(clip, "t c h w -> h (t w) c"),
         name="the sheet",
         likely={
-            "the columns of the frames are interleaved: time must be the slow part of the merged axis": rearrange(
+            "the frames' columns are interleaved: time must be the slow part of the merged axis": rearrange(
                 clip, "t c h w -> h (w t) c"
             ),
             "reshape alone does not move axes: the numbers are in the order t, c, h, w; permute them first": (
@@ -122,9 +122,9 @@ EXERCISES = [
         check=check_mean_frame,
         probe=lambda answer: answer(torch.linspace(0, 1, 5 * 3 * 7 * 11).square().reshape(5, 3, 7, 11)),
         hints=(
-            "Think of T pictures on a pile: for each pixel, add up what all of them show there and divide by T.",
+            "Think of T pictures on a pile: for each pixel, add up what all of them show and divide by T.",
             "The axis of length T disappears, (T, C, H, W) becomes (C, H, W); time is axis 0.",
-            "A tensor's method mean takes the axis to remove as dim=…; einops has reduce(…, '… -> …', 'mean').",
+            "A tensor's mean takes the axis to remove as dim=…; einops has reduce(…, '… -> …', 'mean').",
         ),
         solution=answers.MEAN_FRAME["einops"],
         right_answers=answers.MEAN_FRAME,
@@ -165,7 +165,7 @@ EXERCISES = [
         why="Every model of this course folds and unfolds axes; einops lets you say which, by name.",
         contract=(
             "`clip` is a tensor of any type, of shape `(T, C, H, W)`",
-            "returns one wide picture of shape `(H, T · W, C)`, the frames side by side, the first on the left",
+            "returns one picture of shape `(H, T · W, C)`: the frames side by side, the first on the left",
             "keeps the clip's type",
         ),
         stub='''
@@ -176,7 +176,7 @@ EXERCISES = [
         check=check_contact_sheet,
         probe=lambda answer: answer(torch.arange(5.0 * 3 * 7 * 11).reshape(5, 3, 7, 11)),
         hints=(
-            "Two axes become one: which of them runs slowly and which quickly as you walk along the wide picture?",
+            "Two axes become one: which runs slowly and which quickly as you walk along the wide picture?",
             "The rows come first, then the width with time outside and columns inside, then the channels.",
             "rearrange(clip, '… -> …') with four letters on the left and one pair of brackets on the right.",
         ),

@@ -1,0 +1,41 @@
+"""What the cells of a lesson call: a seeded start, and figures shown with their words."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import torch
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from vtlearn.course.panels.base import png_of
+from vtlearn.runtime import seed_everything, set_threads
+
+SEED = 0
+
+
+def start_lesson(number: str) -> None:
+    """Make a lesson repeatable: one seed, one thread, deterministic algorithms, fixed print options.
+
+    >>> start_lesson("00")
+    Lesson 00: seed 0, one thread.
+    """
+    seed_everything(SEED)
+    set_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_printoptions(precision=4, sci_mode=False, linewidth=100, edgeitems=3)
+    np.set_printoptions(precision=4, suppress=True, linewidth=100)
+    print(f"Lesson {number}: seed {SEED}, one thread.")
+
+
+def show(figure: Figure, text: str) -> None:
+    """Show a figure, and under it the same in words: the line that is compared when the lesson is tested.
+
+    Args:
+        figure: drawn by ``vtlearn.viz``, or by hand.
+        text: its digest, read back from the drawn artists.
+    """
+    png = base64.b64encode(png_of(figure)).decode("ascii")
+    display({"image/png": png, "text/plain": text}, raw=True, metadata={"image/png": {"alt": text}})
+    print(f"In words: {text}")
