@@ -6,6 +6,16 @@ The published codes count otherwise: allenai's ``attention_window`` w is one-sid
 Hugging Face's w is two-sided and even (window_size = w + 1).
 """
 
+from vtlearn.attention.cost import (
+    AttentionCost,
+    attention_cost,
+    count_multiply_adds,
+    encoder_multiply_adds,
+    linear_multiply_adds,
+    multihead_multiply_adds,
+    window_pairs,
+)
+from vtlearn.attention.dense import DenseAttention, dense_attention
 from vtlearn.attention.full import FullAttention, full_attention
 from vtlearn.attention.kernel import AttentionKernel
 from vtlearn.attention.multihead import MultiHeadAttention
@@ -30,16 +40,29 @@ from vtlearn.attention.patterns import (
     reachable,
     receptive_field,
 )
+from vtlearn.attention.record import AttentionRecord, record_attention
 from vtlearn.attention.reference import reference_attention, reference_weights
 from vtlearn.attention.sliding_window import SlidingWindowAttention, sliding_window_attention
+from vtlearn.attention.space_time import (
+    SpaceAttention,
+    SplitHeadsAttention,
+    TimeAttention,
+    space_attention,
+    split_heads_attention,
+    time_attention,
+)
+from vtlearn.attention.staged import Phase, StagedSchedule, growing_windows
 from vtlearn.attention.uniform import UniformAttention
 
 __all__ = [
     "AXIAL_ORDER",
+    "AttentionCost",
     "AttentionKernel",
+    "AttentionRecord",
     "Axial",
     "Causal",
     "CausalWindow",
+    "DenseAttention",
     "Dilated",
     "Full",
     "FullAttention",
@@ -48,19 +71,36 @@ __all__ = [
     "MultiHeadAttention",
     "Pattern",
     "PerHead",
+    "Phase",
     "SameFrame",
     "SamePlace",
     "SlidingWindow",
     "SlidingWindowAttention",
+    "SpaceAttention",
+    "SplitHeadsAttention",
+    "StagedSchedule",
     "StridedGlobal",
+    "TimeAttention",
     "UniformAttention",
     "Window3D",
     "WithClassToken",
+    "attention_cost",
     "axial",
+    "count_multiply_adds",
+    "dense_attention",
+    "encoder_multiply_adds",
     "full_attention",
+    "growing_windows",
+    "linear_multiply_adds",
+    "multihead_multiply_adds",
     "reachable",
     "receptive_field",
+    "record_attention",
     "reference_attention",
     "reference_weights",
     "sliding_window_attention",
+    "space_attention",
+    "split_heads_attention",
+    "time_attention",
+    "window_pairs",
 ]

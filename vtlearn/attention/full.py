@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool
 from torch import Tensor
 
-from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
+from vtlearn.attention.kernel import AttentionKernel, refuse_global, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Full, Pattern
-from vtlearn.errors import require, require_probability
+from vtlearn.errors import require_probability
 from vtlearn.shapes import HeadTokens
 
 
@@ -76,7 +76,7 @@ class FullAttention(AttentionKernel):
         dropout_p: float = 0.0,
     ) -> HeadTokens:
         if self.causal:
-            require(global_mask is None, "global_mask", "a mask", "None where attention is causal")
+            refuse_global(global_mask, self)
         return full_attention(q, k, v, valid_mask=valid_mask, causal=self.causal, dropout_p=dropout_p)
 
     def pattern(self, num_tokens: int) -> Pattern:

@@ -73,13 +73,29 @@ class AttentionKernel:
         global_mask: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, "B heads N N"]:
         """The dense weights behind the fast call, by the reference; N² memory, for looking and for tests."""
-        allowed = allowed_pairs(self.pattern(q.shape[2]), q, global_mask)
+        allowed = open_global(self.pattern(q.shape[2]).mask(q.shape[2], device=q.device), global_mask)
         return reference_weights(q, k, allowed, valid_mask=valid_mask)
 
+    def pattern_run(self, num_tokens: int) -> Pattern:
+        """The pairs whose products are really computed, where these are more than the rule asks for."""
+        return self.pattern(num_tokens)
 
-def allowed_pairs(pattern: Pattern, q: Tensor, global_mask: Tensor | None) -> Tensor:
-    """The mask of ``pattern`` for q, with the rows and columns of global tokens opened."""
-    allowed = pattern.mask(q.shape[2], device=q.device)
-    if global_mask is not None:
-        allowed = allowed | global_mask[:, None, :, None] | global_mask[:, None, None, :]
-    return allowed
+
+def open_global(
+    allowed: Bool[Tensor, "*heads N N"], global_mask: Bool[Tensor, "B N"] | None
+) -> Bool[Tensor, "*shape"]:
+    """The mask with rows and columns of global tokens opened; with these it has the axes (B, heads).
+
+    >>> open_global(torch.eye(3, dtype=torch.bool), torch.tensor([[True, False, False]])).int()[0, 0]
+    tensor([[1, 1, 1],
+            [1, 1, 0],
+            [1, 0, 1]], dtype=torch.int32)
+    """
+    if global_mask is None:
+        return allowed
+    return allowed | global_mask[:, None, :, None] | global_mask[:, None, None, :]
+
+
+def refuse_global(global_mask: Tensor | None, kernel: object) -> None:
+    """Raise :class:`ArgumentError` where a kernel without global tokens is given some."""
+    require(global_mask is None, "global_mask", "a mask", f"None: {kernel} has no global tokens")

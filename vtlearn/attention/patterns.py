@@ -86,21 +86,27 @@ class Pattern:
         return mask_mod
 
     def allowed_per_query(self, num_tokens: int) -> Int[Tensor, "*heads N"]:
-        """How many keys each query may attend to.
+        """How many keys each query may attend to; counted in slices of rows, so that long sequences fit.
 
         >>> SlidingWindow(3).allowed_per_query(4)
         tensor([2, 3, 3, 2])
         """
-        return self.mask(num_tokens).sum(-1)
+        self.require_length(num_tokens)
+        index = torch.arange(num_tokens)
+        head = None if self.num_heads is None else torch.arange(self.num_heads)[:, None, None]
+        counts = []
+        for rows in index.split(512):
+            allowed = self.allows(rows[:, None], index[None, :], head)
+            counts.append(allowed.broadcast_to(*allowed.shape[:-2], len(rows), num_tokens).sum(-1))
+        return torch.cat(counts, dim=-1)
 
     def allowed_pairs(self, num_tokens: int) -> int:
-        """How many (query, key) pairs are allowed in one head, on average over the heads where they differ.
+        """How many (query, key) pairs are allowed: in one head, or in all heads together where they differ.
 
-        >>> Full().allowed_pairs(7), SlidingWindow(3).allowed_pairs(7)
-        (49, 19)
+        >>> Full().allowed_pairs(7), SlidingWindow(3).allowed_pairs(7), Dilated(3, (1, 2)).allowed_pairs(7)
+        (49, 19, 36)
         """
-        per_query = self.allowed_per_query(num_tokens)
-        return round(per_query.sum().item() / (self.num_heads or 1))
+        return int(self.allowed_per_query(num_tokens).sum())
 
     def density(self, num_tokens: int) -> float:
         """The allowed share of all pairs, between 0 and 1.
