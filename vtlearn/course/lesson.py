@@ -1,4 +1,4 @@
-"""What the cells of a lesson call: a seeded start, and figures shown with their words."""
+"""What the cells of a lesson call: a seeded start, figures with their words, checks, panels and the quiz."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import torch
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from vtlearn.course.exercise import check, mine
 from vtlearn.course.panels.base import png_of
+from vtlearn.course.panels.exercise import ProgressBoard, exercise_panel
+from vtlearn.course.quiz import quiz
 from vtlearn.runtime import seed_everything, set_threads
+
+__all__ = ["ProgressBoard", "check", "exercise_panel", "mine", "quiz", "show", "start_lesson"]
 
 SEED = 0
 
 
 def start_lesson(number: str) -> None:
-    """Make a lesson repeatable: one seed, one thread, deterministic algorithms, fixed print options.
-
-    >>> start_lesson("00")
-    Lesson 00: seed 0, one thread.
-    """
+    """Make a lesson repeatable: one seed, one thread, deterministic algorithms, fixed print options."""
     seed_everything(SEED)
     set_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)

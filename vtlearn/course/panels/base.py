@@ -48,7 +48,7 @@ class Move:
 class Panel(widgets.VBox):
     """A picture that follows its controls.
 
-    A panel names its ``title`` and ``first_move``, makes its ``controls`` and draws a state; the rest is here.
+    A panel names its ``title`` and ``first_move``, makes ``controls`` and draws a state; the rest is here.
     ``draw`` is pure: the same state gives the same drawing, so it can be cached, and tested without a kernel.
     """
 

@@ -1,0 +1,93 @@
+"""The learner's own copies of the lessons: made once, never overwritten, restored on request with a backup."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from vtlearn.course import progress as learner_progress
+from vtlearn.course.exercise import exercises
+from vtlearn.errors import ArgumentError, DataError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def lesson_notebooks(repository: Path = REPOSITORY) -> dict[str, Path]:
+    """The lessons as they come with the repository: number → notebook.
+
+    Raises:
+        DataError: there are none, because the package was installed without its repository.
+    """
+    found = {
+        path.name[:2]: path
+        for path in sorted((repository / "notebooks").glob("*.ipynb"))
+        if re.match(r"\d\d_", path.name)
+    }
+    if not found:
+        raise DataError(f"{repository / 'notebooks'}: no lessons here; work from a clone of the repository")
+    return found
+
+
+def start(lesson: str | None = None, repository: Path = REPOSITORY) -> list[Path]:
+    """Copy one lesson ("03"), or all, into ``work/`` where it is not yet there; returns the copies' paths.
+
+    Raises:
+        ArgumentError: no such lesson.
+    """
+    lessons = lesson_notebooks(repository)
+    chosen = list(lessons) if lesson is None else [_known(lesson, lessons)]
+    return [_copied(lessons[number], repository) for number in chosen]
+
+
+def reset(lesson: str, repository: Path = REPOSITORY) -> tuple[Path, Path | None]:
+    """Put a fresh copy of a lesson in ``work/``; returns it, and the backup of the learner's own or None.
+
+    Raises:
+        ArgumentError: no such lesson.
+    """
+    lessons = lesson_notebooks(repository)
+    original = lessons[_known(lesson, lessons)]
+    own = repository / "work" / original.name
+    backup = None
+    if own.is_file():
+        folder = own.parent / "backup"
+        folder.mkdir(exist_ok=True)
+        taken = {path.name for path in folder.iterdir()}
+        count = next(n for n in range(1, len(taken) + 2) if f"{own.stem}.{n}.ipynb" not in taken)
+        backup = folder / f"{own.stem}.{count}.ipynb"
+        own.replace(backup)
+    return _copied(original, repository), backup
+
+
+def progress() -> str:
+    """The learner's progress, one line a lesson.
+
+    >>> print(progress().splitlines()[0].split(":")[0])
+    lesson 00
+    """
+    done = learner_progress.passed_exercises()
+    lines = []
+    for lesson in sorted({one.lesson for one in exercises()}):
+        marks = [f"{'✔' if one.id in done else '○'} {one.id} {one.title}" for one in exercises(lesson)]
+        passed = sum(one.id in done for one in exercises(lesson))
+        lines.append(f"lesson {lesson}: {passed} of {len(marks)} passed")
+        lines += [f"  {mark}" for mark in marks]
+    return "\n".join(lines)
+
+
+def _known(lesson: str, lessons: dict[str, Path]) -> str:
+    number = lesson.zfill(2)
+    if number not in lessons:
+        raise ArgumentError("lesson", lesson, "one of " + ", ".join(lessons))
+    return number
+
+
+def _copied(original: Path, repository: Path) -> Path:
+    own = repository / "work" / original.name
+    if not own.exists():
+        own.parent.mkdir(exist_ok=True)
+        aside = own.with_suffix(".partial")
+        shutil.copyfile(original, aside)
+        aside.replace(own)
+    return own
