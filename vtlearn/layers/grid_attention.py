@@ -1,0 +1,73 @@
+"""Attention on the token grid: one multi-head attention along an axis, or under a pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from vtlearn.attention import (
+    AttentionKernel,
+    MultiHeadAttention,
+    Pattern,
+)
+from vtlearn.errors import require_one_of
+from vtlearn.shapes import HeadTokens
+
+
+def attend_along(
+    axis: str, attention: MultiHeadAttention, x: Float[Tensor, "B t s D"]
+) -> Float[Tensor, "B t s D"]:
+    """Attention over time at each place (axis "t"), or over the places of each frame (axis "s").
+
+    Within a frame nothing moves: the frames are the batch. Over time the places become the batch.
+
+    >>> import torch
+    >>> attend_along("t", MultiHeadAttention(6, 2), torch.zeros(2, 3, 5, 6)).shape
+    torch.Size([2, 3, 5, 6])
+    """
+    require_one_of("axis", axis, ("t", "s"))
+    if axis == "s":
+        return attention(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    places = x.transpose(1, 2)
+    return attention(places.flatten(0, 1)).unflatten(0, places.shape[:2]).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class PatternAttention(AttentionKernel):
+    """Attention under any pattern by its dense mask: exact, n² memory, for schemes that have no kernel of
+    their own.
+    """
+
+    rule: Pattern
+
+    def __call__(
+        self,
+        q: HeadTokens,
+        k: HeadTokens,
+        v: HeadTokens,
+        *,
+        valid_mask: Bool[Tensor, "B N"] | None = None,
+        global_mask: Bool[Tensor, "B N"] | None = None,
+        dropout_p: float = 0.0,
+    ) -> HeadTokens:
+        mask = self.rule.mask(q.shape[2], device=q.device)
+        if valid_mask is not None:
+            mask = mask & valid_mask[:, None, None, :]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout_p)
+
+    def pattern(self, num_tokens: int) -> Pattern:
+        return self.rule
+
+
+def follow_grid(attention: MultiHeadAttention, kernel: AttentionKernel) -> MultiHeadAttention:
+    """Give ``attention`` the kernel of the grid at hand where the last clip had another; a recording goes
+    on.
+    """
+    held = attention.kernel
+    inner = getattr(held, "recorded", held)
+    if inner != kernel:
+        attention.kernel = kernel if inner is held else replace(held, recorded=kernel)  # type: ignore[call-arg]
+    return attention

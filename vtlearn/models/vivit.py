@@ -1,0 +1,479 @@
+"""ViViT: tubelets of a clip through one of four transformers that share space and time out in different
+ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vtlearn.attention import MultiHeadAttention, SplitHeadsAttention
+from vtlearn.errors import ArgumentError, require, require_one_of, require_positive, require_probability
+from vtlearn.layers.block import (
+    ACTIVATIONS,
+    DropPath,
+    EncoderBlock,
+    Mlp,
+    check_width,
+    drop_path_rates,
+    run_blocks,
+    start_xavier,
+)
+from vtlearn.layers.embed import TUBELET_STARTS, TubeletEmbed, as_pair, check_divides
+from vtlearn.layers.grid_attention import attend_along, follow_grid
+from vtlearn.layers.head import check_num_classes, linear_head
+from vtlearn.layers.position import RESIZE_MODES, resize_box_table, resize_grid_table, resize_line_table
+from vtlearn.models.classifier import VideoClassifier, freeze_tuples, learned_table
+from vtlearn.shapes import TokenGrid
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViViTConfig:
+    """Sizes and encoder of a ViViT; the classmethods hold the paper's models (section 4.1, tables 2 and 6).
+
+    ``encoder`` names the model: "joint" (1), "factorised_encoder" (2), "factorised_self_attention" (3),
+    "factorised_dot_product" (4), or "average_pool" (model 2 without its temporal transformer).
+    ``classifier`` is "token" or "mean"; models 3 and 4 have no class token and know "mean" only.
+    ``positions`` is "joint" (one row a token, as published) or "separate" (a row a place plus a row a time).
+
+    >>> ViViTConfig.base("joint").grid
+    TokenGrid(t=16, h=14, w=14)
+    >>> ViViTConfig(**dataclasses.asdict(ViViTConfig.samples())) == ViViTConfig.samples()
+    True
+    """
+
+    encoder: str = "factorised_encoder"
+    num_frames: int = 32
+    image_size: int | tuple[int, int] = 224
+    tubelet_size: tuple[int, int, int] = (2, 16, 16)
+    in_channels: int = 3
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    temporal_depth: int = 4
+    temporal_heads: int | None = None
+    temporal_mlp_ratio: float | None = None
+    attention_order: str = "time_space"
+    classifier: str = "token"
+    positions: str = "joint"
+    position_resize: str | None = None
+    grid_from_clip: bool = False
+    tubelet_start: str = "central_frame"
+    qkv_bias: bool = True
+    activation: str = "gelu_tanh"
+    norm_eps: float = 1e-6
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    drop_path: float = 0.0
+    checkpointing: bool = False
+    num_classes: int = 400
+
+    def __post_init__(self) -> None:
+        freeze_tuples(self, "image_size", "tubelet_size")
+        require_one_of("encoder", self.encoder, ENCODERS)
+        require_positive(num_frames=self.num_frames, in_channels=self.in_channels)
+        require(len(self.tubelet_size) == 3, "tubelet_size", self.tubelet_size, "(frames, rows, columns)")
+        t, h, w = self.tubelet_size
+        height, width = as_pair("image_size", self.image_size)
+        check_divides(self.num_frames, "num_frames", "tubelet_size[0]", t)
+        check_divides(height, "image_size (height)", "tubelet_size[1]", h)
+        check_divides(width, "image_size (width)", "tubelet_size[2]", w)
+        check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
+        if self.encoder == "factorised_encoder":
+            check_width(
+                self.embed_dim, self.heads_over_time, self.temporal_depth, self.temporal_mlp_ratio or 1.0
+            )
+        if self.encoder == "factorised_dot_product":
+            require(self.num_heads % 2 == 0, "num_heads", self.num_heads, "even (half attend over time)")
+        require_one_of("attention_order", self.attention_order, ("time_space", "space_time"))
+        require_one_of("classifier", self.classifier, ("token", "mean"))
+        if self.encoder in ("factorised_self_attention", "factorised_dot_product"):
+            require(
+                self.classifier == "mean",
+                "classifier",
+                self.classifier,
+                f"'mean' for encoder {self.encoder!r}",
+            )
+        require_one_of("positions", self.positions, ("joint", "separate"))
+        require_one_of("position_resize", self.position_resize, (None, *RESIZE_MODES))
+        require_one_of("tubelet_start", self.tubelet_start, TUBELET_STARTS)
+        require_one_of("activation", self.activation, ACTIVATIONS)
+        require_probability(
+            dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
+        )
+        check_num_classes(self.num_classes)
+
+    @property
+    def grid(self) -> TokenGrid:
+        """The token grid of a clip of the configured length and size."""
+        t, h, w = self.tubelet_size
+        height, width = as_pair("image_size", self.image_size)
+        return TokenGrid(self.num_frames // t, height // h, width // w)
+
+    @property
+    def heads_over_time(self) -> int:
+        """Heads of the temporal transformer of model 2: as many as in space unless said otherwise."""
+        return self.temporal_heads or self.num_heads
+
+    @classmethod
+    def base(cls, encoder: str = "factorised_encoder") -> ViViTConfig:
+        """ViViT-B/16x2 on 32 frames, with the classifier that the released configuration of each model
+        has.
+        """
+        averaged = encoder in ("factorised_self_attention", "factorised_dot_product")
+        return cls(encoder=encoder, classifier="mean" if averaged else "token")
+
+    @classmethod
+    def large(cls, encoder: str = "factorised_encoder") -> ViViTConfig:
+        """ViViT-L/16x2 on 32 frames."""
+        return dataclasses.replace(cls.base(encoder), embed_dim=1024, depth=24, num_heads=16)
+
+    @classmethod
+    def samples(cls, encoder: str = "factorised_encoder") -> ViViTConfig:
+        """Small enough to train on the bundled clips on a CPU."""
+        return dataclasses.replace(
+            cls.base(encoder),
+            num_frames=8,
+            image_size=64,
+            embed_dim=96,
+            depth=4,
+            num_heads=4,
+            temporal_depth=2,
+            num_classes=8,
+        )
+
+
+class Positions(nn.Module):
+    """Learned positions of a token grid: one row a token, or a row a place plus a row a time; a row for the
+    class token.
+
+    Args:
+        grid: the grid for which the table is learned; ``t = 1`` for tokens of a frame.
+        embed_dim: length of a row.
+        class_token: whether the first row belongs to a class token.
+        separate: a table over places and one over times, added, instead of one over both.
+        resize: how to meet another grid ("nearest", "bilinear", "bicubic"); ``None`` refuses it.
+        grid_from_clip: take any grid of as many tokens (published weights that tell only the number).
+    """
+
+    def __init__(
+        self,
+        grid: TokenGrid,
+        embed_dim: int,
+        *,
+        class_token: bool,
+        separate: bool = False,
+        resize: str | None = None,
+        grid_from_clip: bool = False,
+    ) -> None:
+        super().__init__()
+        self.grid, self.resize, self.grid_from_clip = grid, resize, grid_from_clip
+        self.num_extra = int(class_token)
+        length = grid.tokens_per_frame if separate else grid.num_tokens
+        self.table = learned_table(1, self.num_extra + length, embed_dim)
+        self.times = learned_table(1, grid.t, embed_dim) if separate else None
+
+    def forward(self, grid: TokenGrid) -> Float[Tensor, "1 n D"]:
+        if grid != self.grid and not (self.grid_from_clip and grid.num_tokens == self.grid.num_tokens):
+            if self.resize is None:
+                raise ArgumentError(
+                    "token grid (t, h, w)",
+                    (grid.t, grid.h, grid.w),
+                    f"{(self.grid.t, self.grid.h, self.grid.w)}, for which the positions were learned "
+                    "(or set position_resize)",
+                )
+            return self._resized(grid, self.resize)
+        if self.times is None:
+            return self.table
+        return self._sum(self.table, self.times, grid)
+
+    def _sum(self, table: Tensor, times: Tensor, grid: TokenGrid) -> Tensor:
+        both = (table[:, None, self.num_extra :] + times[:, :, None]).flatten(1, 2)
+        return torch.cat([table[:, : self.num_extra], both], dim=1)
+
+    def _resized(self, grid: TokenGrid, mode: str) -> Tensor:
+        if self.times is None:
+            return resize_box_table(self.table, self.grid, grid, mode=mode, num_extra=self.num_extra)
+        old, new = (self.grid.h, self.grid.w), (grid.h, grid.w)
+        table = resize_grid_table(self.table, old, new, mode=mode, num_extra=self.num_extra)
+        line_mode = "nearest" if mode == "nearest" else "linear"
+        return self._sum(table, resize_line_table(self.times, grid.t, mode=line_mode), grid)
+
+
+class Stage(nn.Module):
+    """A transformer that turns a set of tokens into one vector: class token, positions, blocks, norm,
+    pooling.
+    """
+
+    def __init__(
+        self, config: ViViTConfig, grid: TokenGrid, *, depth: int, num_heads: int, mlp_ratio: float
+    ) -> None:
+        super().__init__()
+        self.checkpointing = config.checkpointing
+        by_token = config.classifier == "token"
+        self.cls_token = learned_table(1, 1, config.embed_dim, std=0) if by_token else None
+        self.positions = Positions(
+            grid,
+            config.embed_dim,
+            class_token=by_token,
+            separate=config.positions == "separate" and config.encoder == "joint",
+            resize=config.position_resize,
+            grid_from_clip=config.grid_from_clip,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            EncoderBlock(
+                config.embed_dim,
+                num_heads,
+                int(config.embed_dim * mlp_ratio),
+                qkv_bias=config.qkv_bias,
+                activation=config.activation,
+                norm_eps=config.norm_eps,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+                drop_path=rate,
+            )
+            for rate in drop_path_rates(config.drop_path, depth)
+        )
+        self.norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+
+    def forward(self, x: Float[Tensor, "B N D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = self.dropout(x + self.positions(grid))
+        x = self.norm(run_blocks(self.blocks, x, checkpointing=self.checkpointing))
+        return x[:, 0] if self.cls_token is not None else x.mean(dim=1)
+
+
+class JointEncoder(Stage):
+    """Model 1, joint space-time attention: one transformer over all tubelets of the clip (section 3.3.1).
+
+    Cost: 12 N D² + 2 N² D multiply-adds a block for all N tokens of the clip.
+    """
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__(
+            config, config.grid, depth=config.depth, num_heads=config.num_heads, mlp_ratio=config.mlp_ratio
+        )
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        return super().forward(x.flatten(1, 2), grid)
+
+
+class FramewiseEncoder(nn.Module):
+    """The average-pool baseline of table 2: the spatial transformer of model 2, its vectors averaged over
+    time.
+    """
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__()
+        frame = TokenGrid(1, config.grid.h, config.grid.w)
+        self.spatial = Stage(
+            config, frame, depth=config.depth, num_heads=config.num_heads, mlp_ratio=config.mlp_ratio
+        )
+
+    def frames(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B t D"]:
+        """One vector for each temporal index."""
+        return self.spatial(x.flatten(0, 1), TokenGrid(1, grid.h, grid.w)).unflatten(0, x.shape[:2])
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        return self.frames(x, grid).mean(dim=1)
+
+
+class FactorisedEncoder(FramewiseEncoder):
+    """Model 2: a spatial transformer for each temporal index, then a temporal one over their vectors (section
+    3.3.2).
+
+    Both have their own class token, positions and last norm; late fusion, and the cheapest of the four in
+    attention.
+    """
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__(config)
+        self.temporal = Stage(
+            config,
+            TokenGrid(config.grid.t, 1, 1),
+            depth=config.temporal_depth,
+            num_heads=config.heads_over_time,
+            mlp_ratio=config.temporal_mlp_ratio or config.mlp_ratio,
+        )
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        return self.temporal(self.frames(x, grid), TokenGrid(grid.t, 1, 1))
+
+
+class SelfAttentionBlock(nn.Module):
+    """A block of model 3: attention over time, attention over space, each with its norm and residual, then
+    the MLP.
+
+    The released code's order is time first; the paper's equations have space first and find no difference.
+    The released block takes a rate of stochastic depth and ignores it; here it works.
+    """
+
+    def __init__(self, config: ViViTConfig, drop_path: float) -> None:
+        super().__init__()
+        self.order = [name[0] for name in config.attention_order.split("_")]
+        self.norm_time = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.attn_time = _attention(config)
+        self.norm_space = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.attn_space = _attention(config)
+        self.norm_mlp = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.mlp = Mlp(
+            config.embed_dim,
+            int(config.embed_dim * config.mlp_ratio),
+            activation=config.activation,
+            dropout=config.dropout,
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B t s D"]:
+        steps = {"t": (self.norm_time, self.attn_time), "s": (self.norm_space, self.attn_space)}
+        for axis in self.order:
+            norm, attention = steps[axis]
+            x = x + self.drop_path(attend_along(axis, attention, norm(x)))
+        return x + self.drop_path(self.mlp(self.norm_mlp(x)))
+
+
+class DotProductBlock(nn.Module):
+    """A block of model 4: one attention whose first half of heads looks over time, its second half over
+    space.
+
+    Section 3.3.4; as many weights as model 1.
+    """
+
+    def __init__(self, config: ViViTConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.attn = _attention(config)
+        self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.mlp = Mlp(
+            config.embed_dim,
+            int(config.embed_dim * config.mlp_ratio),
+            activation=config.activation,
+            dropout=config.dropout,
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B t s D"]:
+        attention = follow_grid(self.attn, SplitHeadsAttention(grid.tokens_per_frame, self.attn.num_heads))
+        x = x + self.drop_path(attention(self.norm1(x).flatten(1, 2)).view_as(x))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def _attention(config: ViViTConfig) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        config.embed_dim,
+        config.num_heads,
+        qkv_bias=config.qkv_bias,
+        attention_dropout=config.attention_dropout,
+        projection_dropout=config.dropout,
+    )
+
+
+class GridEncoder(nn.Module):
+    """Models 3 and 4: positions, blocks that keep the grid, norm, and the mean over all tokens (no class
+    token).
+    """
+
+    def __init__(self, config: ViViTConfig, block: type[nn.Module]) -> None:
+        super().__init__()
+        self.checkpointing = config.checkpointing
+        self.positions = Positions(
+            config.grid,
+            config.embed_dim,
+            class_token=False,
+            separate=config.positions == "separate",
+            resize=config.position_resize,
+            grid_from_clip=config.grid_from_clip,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            block(config, rate) for rate in drop_path_rates(config.drop_path, config.depth)
+        )
+        self.norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+
+    def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        positions = self.positions(grid).unflatten(1, (grid.t, grid.tokens_per_frame))
+        x = run_blocks(self.blocks, self.dropout(x + positions), grid, checkpointing=self.checkpointing)
+        return self.norm(x).mean(dim=(1, 2))
+
+
+class FactorisedSelfAttention(GridEncoder):
+    """Model 3: every block attends over time and over space in turn (section 3.3.3)."""
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__(config, SelfAttentionBlock)
+
+
+class FactorisedDotProduct(GridEncoder):
+    """Model 4: half of the heads of every block attend over time, half over space (section 3.3.4)."""
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__(config, DotProductBlock)
+
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "joint": JointEncoder,
+    "factorised_encoder": FactorisedEncoder,
+    "factorised_self_attention": FactorisedSelfAttention,
+    "factorised_dot_product": FactorisedDotProduct,
+    "average_pool": FramewiseEncoder,
+}
+"""The paper's models 1 to 4 and its average-pool baseline, by the name a configuration gives."""
+
+
+class ViViT(VideoClassifier):
+    """Tubelets through one of the paper's encoders to one vector, and a linear head that starts at zero.
+
+    Arnab et al., "ViViT: A video vision transformer", arXiv 2103.15691, with the released code's choices:
+    pre-norm blocks, tanh-GELU, layer norm eps 1e-6, class token started at zero. Clips are expected in [-1,
+    1].
+
+    Args:
+        config: sizes and encoder.
+
+    >>> model = ViViT(ViViTConfig.samples("joint"))
+    >>> model(torch.zeros(2, 8, 3, 64, 64)).shape
+    torch.Size([2, 8])
+    """
+
+    config: ViViTConfig
+
+    def __init__(self, config: ViViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_features = config.embed_dim
+        self.tubelet_embed = TubeletEmbed(
+            tubelet_size=config.tubelet_size, in_channels=config.in_channels, embed_dim=config.embed_dim
+        )
+        self.encoder = ENCODERS[config.encoder](config)
+        start_xavier(self.encoder)
+        self._start_tubelets()
+        self.head = self.make_head(config.num_classes)
+
+    def _start_tubelets(self) -> None:
+        """Fresh tubelet kernels begin as patch kernels made into tubelets the configured way."""
+        weight = self.tubelet_embed.proj.weight
+        flat = torch.empty(weight.shape[0], weight[0, :, 0].numel(), device=weight.device, dtype=weight.dtype)
+        nn.init.xavier_uniform_(flat)
+        start = TUBELET_STARTS[self.config.tubelet_start]
+        with torch.no_grad():
+            weight.copy_(start(flat.view(weight[:, :, 0].shape), weight.shape[2]))
+        assert self.tubelet_embed.proj.bias is not None
+        nn.init.zeros_(self.tubelet_embed.proj.bias)
+
+    def make_head(self, num_classes: int) -> nn.Module:
+        return linear_head(self.num_features, num_classes, zero=True)
+
+    def forward_features(
+        self, clips: Float[Tensor, "B T C H W"], frame_index: Tensor | None = None
+    ) -> Float[Tensor, "B D"]:
+        """The clip's vector after the last norm: class token, or mean of the tokens."""
+        tokens = self.tubelet_embed(clips)
+        grid = self.tubelet_embed.grid(clips.shape[1], clips.shape[3], clips.shape[4])
+        return self.encoder(tokens, grid)
