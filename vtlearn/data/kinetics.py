@@ -1,0 +1,471 @@
+"""Kinetics on disk: the published annotation files, clip names, folders of clips, splits by source.
+
+A clip is named ``<youtube_id>_<start:06d>_<end:06d>.mp4`` after the video it was cut from and the seconds it
+covers. The annotation files have the columns ``label, youtube_id, time_start, time_end, split[, is_cc]``; the
+published test files have no label.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import io
+import os
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtlearn.errors import DataError, require
+
+COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split", "is_cc")
+_REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp"})
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val"}
+SPLIT_NAMES |= {"validation": "val", "test": "test", "testing": "test"}
+_CLIP_NAME = re.compile(r"(?P<id>.+)_(?P<start>\d{6,})_(?P<end>\d{6,})")
+
+
+# Annotations
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One row of an annotation file: a stretch of a video, in seconds, and what is seen in it.
+
+    >>> Annotation("tai chi", "Kop0sDqOn-c", 253, 263, "val").clip_name
+    'Kop0sDqOn-c_000253_000263'
+    """
+
+    label: str | None
+    youtube_id: str
+    time_start: int
+    time_end: int
+    split: str
+    is_cc: int | None = None
+    row: int | None = field(default=None, compare=False)  # line of the file, the heading being line 1
+
+    @property
+    def clip_name(self) -> str:
+        """File name of the clip without its suffix."""
+        return f"{self.youtube_id}_{self.time_start:06d}_{self.time_end:06d}"
+
+
+def read_annotations(
+    path: str | os.PathLike[str], class_names: Sequence[str] | None = None
+) -> list[Annotation]:
+    """The rows of a published annotation file (``.csv``, also gzipped).
+
+    Args:
+        path: the file.
+        class_names: if given, every label must be one of these.
+
+    Raises:
+        DataError: a column is missing, a row is short, a time is no number or an unknown label occurs; the
+            message names file, row and value.
+    """
+    name = os.fspath(path)
+    known = None if class_names is None else set(class_names)
+    annotations: list[Annotation] = []
+    try:
+        with _open_text(name) as file:
+            rows = csv.reader(file)
+            heading = [column.strip().lower() for column in next(rows, [])]
+            missing = [column for column in _REQUIRED_COLUMNS if column not in heading]
+            if missing:
+                raise DataError(f"{name}: row 1 lacks the column {', '.join(missing)} (found {heading})")
+            place = {column: heading.index(column) for column in COLUMNS if column in heading}
+            for cells in rows:
+                if cells:
+                    annotations.append(_annotation(cells, place, name, rows.line_num))
+                    label = annotations[-1].label
+                    if known is not None and label is not None and label not in known:
+                        raise DataError(f"{name}: row {rows.line_num} has the unknown label {label!r}")
+    except (OSError, UnicodeDecodeError, csv.Error, EOFError) as error:
+        raise DataError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    return annotations
+
+
+def _open_text(name: str) -> io.TextIOBase:
+    if name.endswith(".gz"):
+        return gzip.open(name, "rt", encoding="utf-8-sig", newline="")
+    return open(name, encoding="utf-8-sig", newline="")
+
+
+def _annotation(cells: list[str], place: Mapping[str, int], name: str, row: int) -> Annotation:
+    if len(cells) <= max(place.values()):
+        raise DataError(f"{name}: row {row} has {len(cells)} of {max(place.values()) + 1} cells")
+
+    def whole_number(column: str) -> int:
+        text = cells[place[column]].strip()
+        try:
+            return int(text) if text.isdecimal() else int(float(text))
+        except (ValueError, OverflowError):
+            raise DataError(f"{name}: row {row} has {column} {text!r}, not a number") from None
+
+    label = cells[place["label"]].strip() if "label" in place else ""
+    return Annotation(
+        label=label or None,
+        youtube_id=cells[place["youtube_id"]].strip(),
+        time_start=whole_number("time_start"),
+        time_end=whole_number("time_end"),
+        split=cells[place["split"]].strip(),
+        is_cc=whole_number("is_cc") if "is_cc" in place and cells[place["is_cc"]].strip() else None,
+        row=row,
+    )
+
+
+def write_annotations(path: str | os.PathLike[str], annotations: Iterable[Annotation]) -> None:
+    """Write an annotation file in the published columns; ``is_cc`` and ``label`` only where a row has one.
+
+    Labels are quoted where they are in the published files: when they hold more than letters, digits and
+    hyphens. The file appears whole or not at all.
+    """
+    rows = list(annotations)
+    columns = [
+        column
+        for column in COLUMNS
+        if column not in ("label", "is_cc") or any(getattr(row, column) is not None for row in rows)
+    ]
+    lines = [",".join(columns)]
+    for row in rows:
+        cells = ["" if getattr(row, column) is None else str(getattr(row, column)) for column in columns]
+        lines.append(",".join(map(_quoted, cells)))
+    whole = Path(path)
+    partial = whole.with_name(whole.name + ".partial")
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    partial.replace(whole)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if re.search(r"[^\w-]", cell) else cell
+
+
+def class_names(annotations: Iterable[Annotation]) -> list[str]:
+    """The labels that occur, in alphabetical order: the order of the published label maps."""
+    return sorted({row.label for row in annotations if row.label is not None})
+
+
+def read_label_map(path: str | os.PathLike[str]) -> list[str]:
+    """Class names in class order, one a line, quoted or not.
+
+    Raises:
+        DataError: the file cannot be read, is empty or names a class twice.
+    """
+    name = os.fspath(path)
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read ({error})") from None
+    names = [line.strip().strip('"') for line in text.splitlines() if line.strip()]
+    if not names:
+        raise DataError(f"{name}: no class")
+    twice = [label for label, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{name}: the class {twice[0]!r} comes twice")
+    return names
+
+
+# Clips on disk
+
+
+def parse_clip_name(stem: str) -> tuple[str, int | None, int | None]:
+    """Source video, first and last second of a clip's file name; a name of another form is its own source.
+
+    >>> parse_clip_name("Kop0sDqOn-c_000253_000263")
+    ('Kop0sDqOn-c', 253, 263)
+    >>> parse_clip_name("holiday")
+    ('holiday', None, None)
+    """
+    match = _CLIP_NAME.fullmatch(stem)
+    return (match["id"], int(match["start"]), int(match["end"])) if match else (stem, None, None)
+
+
+def walk_files(root: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every entry below ``root`` that is not a folder, in a fixed order; links that lead in a circle end."""
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield Path(folder, name)
+
+
+def walk_videos(root: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every file below ``root`` whose suffix is that of a video, in a fixed order."""
+    return (path for path in walk_files(root) if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def find_clips(root: str | os.PathLike[str]) -> dict[str, Path]:
+    """Clip name → file, for every video file anywhere below ``root``, in one walk; of two alike the first.
+
+    Raises:
+        DataError: ``root`` is not a folder.
+    """
+    if not os.path.isdir(root):
+        raise DataError(f"{os.fspath(root)}: not a folder")
+    clips: dict[str, Path] = {}
+    for path in walk_videos(root):
+        clips.setdefault(path.stem, path)
+    return clips
+
+
+# Sets of clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRecord:
+    """One clip that a data set hands out: its file, its class under each labelling, and where it came from.
+
+    Attributes:
+        path: the video file.
+        labels: labelling → class index; empty for a clip without labels.
+        split: ``"train"``, ``"val"``, ``"test"``, or ``None`` where no split is known.
+        source: the video that the clip was cut from.
+    """
+
+    path: Path
+    labels: Mapping[str, int]
+    split: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip or class that is not used, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSet:
+    """Clips with the names of their classes, and what was left out on the way.
+
+    Attributes:
+        records: the clips.
+        class_names: labelling → class names in class order.
+        left_out: clips and classes that are not among the records.
+    """
+
+    records: tuple[ClipRecord, ...]
+    class_names: Mapping[str, tuple[str, ...]]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def split(self, name: str) -> list[ClipRecord]:
+        """The clips of one split."""
+        return [record for record in self.records if record.split == name]
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits that hold a clip, train before val before test."""
+        present = {record.split for record in self.records}
+        return tuple(name for name in ("train", "val", "test") if name in present)
+
+
+def match_annotations(
+    annotations: Mapping[str, Sequence[Annotation]],
+    root: str | os.PathLike[str],
+    label_maps: Mapping[str, Sequence[str]] | None = None,
+) -> ClipSet:
+    """Join annotation rows with the clips found below ``root``; rows without a file are left out by name.
+
+    Args:
+        annotations: labelling → rows. A clip that several labellings name gets a label from each.
+        root: folder with the clips, anywhere below.
+        label_maps: labelling → class names in class order; without one, the labels that occur, sorted.
+
+    Raises:
+        DataError: a label that is not in its map, with its row; two labellings that put a clip in two splits.
+    """
+    clips = find_clips(root)
+    names = {
+        labelling: tuple((label_maps or {}).get(labelling) or class_names(rows))
+        for labelling, rows in annotations.items()
+    }
+    labels: dict[str, dict[str, int]] = {}
+    first: dict[str, Annotation] = {}
+    for labelling, rows in annotations.items():
+        numbers = {label: number for number, label in enumerate(names[labelling])}
+        for row in rows:
+            given = labels.setdefault(row.clip_name, {})
+            if first.setdefault(row.clip_name, row).split != row.split:
+                raise DataError(f"{row.clip_name}: in split {first[row.clip_name].split!r} and {row.split!r}")
+            if row.label is not None:
+                if row.label not in numbers:
+                    raise DataError(f"row {row.row} of {labelling!r} has the unknown label {row.label!r}")
+                given[labelling] = numbers[row.label]
+    return ClipSet(
+        records=tuple(
+            ClipRecord(
+                path=clips[name], labels=labels[name], split=_split_name(row.split), source=row.youtube_id
+            )
+            for name, row in first.items()
+            if name in clips
+        ),
+        class_names=names,
+        left_out=tuple(LeftOut(name, "missing") for name in first if name not in clips),
+    )
+
+
+def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> ClipSet:
+    """The clips of a folder, in whichever of the usual layouts it has.
+
+    - annotation files in the folder or in its ``annotations/``: their labels and splits;
+    - ``train/<label>/clip.mp4``, ``val/…``, ``test/…``: the folder names;
+    - ``<label>/clip.mp4``: the folder names, without splits (`split_by_source` makes them).
+
+    Files directly in ``root`` or in a split's folder, without a label, are left out by name.
+
+    Raises:
+        DataError: not a folder, or no labelled clip in it.
+    """
+    top = Path(root)
+    if not top.is_dir():
+        raise DataError(f"{top}: not a folder")
+    tables = sorted(
+        path
+        for folder in (top, top / "annotations")
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if path.name.endswith((".csv", ".csv.gz"))
+    )
+    if tables:
+        rows = [row for table in tables for row in read_annotations(table)]
+        found = match_annotations({labelling: rows}, top)
+    else:
+        found = _read_label_folders(top, labelling)
+    if not any(record.labels for record in found.records):
+        raise DataError(f"{top}: no labelled clip (expected <label>/<clip>.mp4 or annotation files)")
+    return found
+
+
+def _read_label_folders(top: Path, labelling: str) -> ClipSet:
+    placed: list[tuple[Path, str | None, str]] = []
+    left_out: list[LeftOut] = []
+    for path in walk_videos(top):
+        folders = path.relative_to(top).parts[:-1]
+        split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
+        if split is not None:
+            folders = folders[1:]
+        if folders:
+            placed.append((path, split, folders[0]))
+        else:
+            left_out.append(LeftOut(str(path), "in no label's folder"))
+    names = tuple(sorted({label for _, _, label in placed}))
+    numbers = {label: number for number, label in enumerate(names)}
+    return ClipSet(
+        records=tuple(
+            ClipRecord(
+                path=path,
+                labels={labelling: numbers[label]},
+                split=split,
+                source=parse_clip_name(path.stem)[0],
+            )
+            for path, split, label in placed
+        ),
+        class_names={labelling: names},
+        left_out=tuple(left_out),
+    )
+
+
+def _split_name(name: str) -> str:
+    return SPLIT_NAMES.get(name.lower(), name)
+
+
+def split_by_source(
+    clips: ClipSet, *, labelling: str = "label", val: float = 0.15, test: float = 0.25, seed: int = 0
+) -> ClipSet:
+    """Divide clips into train, val and test so that no source video is on two sides.
+
+    Every class that stays has clips in train and in test; val gets its share from the third source on.
+    A class that cannot have both (fewer than two usable clips, or all of them from one source) is left out
+    and named in ``left_out``, and the remaining classes are numbered anew.
+
+    Args:
+        clips: clips with ``labelling``; splits they already have are put aside.
+        labelling: the labelling whose classes are spread.
+        val, test: shares of each class's source videos.
+        seed: of the shuffle.
+
+    Raises:
+        ArgumentError: a labelling the clips do not have, or shares that leave nothing to train on.
+        DataError: fewer than two classes remain.
+    """
+    require(labelling in clips.class_names, "labelling", labelling, f"one of {list(clips.class_names)}")
+    require(
+        0 <= val < 1 and 0 < test < 1 and val + test < 1, "val, test", (val, test), "shares below 1 together"
+    )
+    labelled = [record for record in clips.records if labelling in record.labels]
+    left_out = list(clips.left_out)
+    left_out += [
+        LeftOut(str(record.path), "no label") for record in clips.records if labelling not in record.labels
+    ]
+    sources: dict[int, list[str]] = defaultdict(list)
+    for record in labelled:
+        own = sources[record.labels[labelling]]
+        if record.source not in own:
+            own.append(record.source)
+
+    side: dict[str, str] = {}
+    rng = random.Random(seed)
+    for number in sorted(
+        sources, key=lambda number: (len(sources[number]), number)
+    ):  # the rarest choose first
+        own = sorted(sources[number])
+        rng.shuffle(own)
+        wanted = Counter(_shares(len(own), val, test))
+        wanted.subtract(side[source] for source in own if source in side)
+        for source in own:
+            if source not in side:
+                side[source] = max(("test", "train", "val"), key=lambda name: wanted[name])
+                wanted[side[source]] -= 1
+
+    names = clips.class_names[labelling]
+    stay: list[int] = []
+    for number, name in enumerate(names):
+        count = sum(record.labels[labelling] == number for record in labelled)
+        sides = {side[source] for source in sources.get(number, ())}
+        if {"train", "test"} <= sides:
+            stay.append(number)
+        elif count < 2:
+            left_out.append(
+                LeftOut(f"class {name!r}", f"{count} usable clip{'' if count == 1 else 's'}, needs two")
+            )
+        else:
+            left_out.append(LeftOut(f"class {name!r}", "no two source videos free for train and test"))
+    if len(stay) < 2:
+        dropped = "; ".join(str(entry) for entry in left_out if entry.name.startswith("class "))
+        raise DataError(f"{len(stay)} usable classes, needs two ({dropped})")
+    renumbered = {old: new for new, old in enumerate(stay)}
+    return ClipSet(
+        records=tuple(
+            dataclasses.replace(
+                record,
+                labels={**record.labels, labelling: renumbered[record.labels[labelling]]},
+                split=side[record.source],
+            )
+            for record in labelled
+            if record.labels[labelling] in renumbered
+        ),
+        class_names={**clips.class_names, labelling: tuple(names[number] for number in stay)},
+        left_out=tuple(left_out),
+    )
+
+
+def _shares(num_sources: int, val: float, test: float) -> list[str]:
+    """How many of a class's source videos go to each side: test and train first, val from the third on."""
+    num_test = min(max(1, round(num_sources * test)), max(0, num_sources - 1))
+    num_val = 0 if val == 0 else min(max(1, round(num_sources * val)), max(0, num_sources - num_test - 1))
+    return ["test"] * num_test + ["val"] * num_val + ["train"] * (num_sources - num_test - num_val)
