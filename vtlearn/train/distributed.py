@@ -24,6 +24,7 @@ def rank() -> int:
 def sum_over_processes(values: Tensor) -> Tensor:
     """``values`` added up over all processes, on each of them; unchanged where there is one.
 
+    >>> import torch
     >>> sum_over_processes(torch.tensor([1, 2]))
     tensor([1, 2])
     """

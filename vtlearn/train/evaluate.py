@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -259,7 +259,7 @@ def evaluate(
     return {name: tally.result(device) for name, tally in tallies.items()}
 
 
-def evaluation_row(evaluation: Evaluation) -> Mapping[str, float]:
+def evaluation_row(evaluation: Evaluation) -> dict[str, int | float]:
     """The rates as plain numbers, for a table or a JSON line.
 
     >>> tally = Tally(2)
