@@ -4,6 +4,8 @@ kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +14,7 @@ from vtlearn.errors import ArgumentError, require, require_positive
 from vtlearn.shapes import TokenGrid
 
 
-def as_pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
+def as_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
     """One size, or (height, width), as (height, width); both must be positive integers.
 
     >>> as_pair("image_size", 64)
@@ -135,7 +137,7 @@ class TubeletEmbed(nn.Module):
     torch.Size([5, 4, 16, 96])
     """
 
-    def __init__(self, *, tubelet_size: tuple[int, int, int], embed_dim: int, in_channels: int = 3) -> None:
+    def __init__(self, *, tubelet_size: Sequence[int], embed_dim: int, in_channels: int = 3) -> None:
         super().__init__()
         t, h, w = tubelet_size
         require_positive(tubelet_frames=t, tubelet_rows=h, tubelet_columns=w, embed_dim=embed_dim)

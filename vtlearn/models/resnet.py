@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -23,7 +24,7 @@ class ResNetConfig:
     (3, 4, 23, 3)
     """
 
-    layers: tuple[int, ...] = (3, 4, 6, 3)
+    layers: Sequence[int] = (3, 4, 6, 3)
     width: int = 64
     in_channels: int = 3
     num_classes: int = 1000

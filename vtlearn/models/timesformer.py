@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +46,7 @@ class TimeSformerConfig:
 
     attention: str = "divided"
     num_frames: int = 8
-    image_size: int | tuple[int, int] = 224
+    image_size: int | Sequence[int] = 224
     patch_size: int = 16
     in_channels: int = 3
     embed_dim: int = 768
@@ -338,7 +339,7 @@ class TimeSformer(VideoClassifier):
         self.pos_embed = learned_table(1, 1 + config.grid.tokens_per_frame, config.embed_dim)
         self.pos_drop = nn.Dropout(config.dropout)
         if config.attention != "space":
-            self.time_embed = learned_table(1, config.num_frames, config.embed_dim, std=0)
+            self.time_embed = learned_table(1, config.num_frames, config.embed_dim, std=0.0)
             self.time_drop = nn.Dropout(config.dropout)
         block = SCHEMES[config.attention]
         self.blocks = nn.ModuleList(
@@ -372,7 +373,7 @@ class TimeSformer(VideoClassifier):
         token = (self.cls_token + positions[:, :1])[None].expand(clips.shape[0], grid.t, -1, -1)
         return self.pos_drop(token), self.pos_drop(patches.unflatten(0, clips.shape[:2])), grid
 
-    def forward_tokens(self, clips: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B n D"]:
+    def forward_tokens(self, clips: Float[Tensor, "B T C H W"]) -> Float[Tensor, "rows n D"]:
         """Tokens after the last block, before the norm: class token, then patches in the order (t h w).
 
         For "space" the rows are the frames: ``(B · T, 1 + h · w, D)``.

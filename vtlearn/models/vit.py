@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +35,7 @@ class ViTConfig:
     True
     """
 
-    image_size: int | tuple[int, int] = 224
+    image_size: int | Sequence[int] = 224
     patch_size: int = 16
     in_channels: int = 3
     embed_dim: int = 768

@@ -5,6 +5,7 @@ ways.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,8 +49,8 @@ class ViViTConfig:
 
     encoder: str = "factorised_encoder"
     num_frames: int = 32
-    image_size: int | tuple[int, int] = 224
-    tubelet_size: tuple[int, int, int] = (2, 16, 16)
+    image_size: int | Sequence[int] = 224
+    tubelet_size: Sequence[int] = (2, 16, 16)
     in_channels: int = 3
     embed_dim: int = 768
     depth: int = 12
@@ -216,7 +217,7 @@ class Stage(nn.Module):
         super().__init__()
         self.checkpointing = config.checkpointing
         by_token = config.classifier == "token"
-        self.cls_token = learned_table(1, 1, config.embed_dim, std=0) if by_token else None
+        self.cls_token = learned_table(1, 1, config.embed_dim, std=0.0) if by_token else None
         self.positions = Positions(
             grid,
             config.embed_dim,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -57,7 +57,7 @@ class VTNConfig:
     depth: int = 3
     num_heads: int = 12
     mlp_dim: int = 3072
-    window_size: int | tuple[int, ...] = 19
+    window_size: int | Sequence[int] = 19
     attention: str = "window"
     positions: str = "learned"
     num_positions: int = 286
