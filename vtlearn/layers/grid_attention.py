@@ -1,20 +1,19 @@
-"""Attention on the token grid: one multi-head attention along an axis, or under a pattern."""
+"""Attention on the token grid: one multi-head attention along an axis, or with the kernel of the grid at
+hand.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from vtlearn.attention import (
     AttentionKernel,
     MultiHeadAttention,
-    Pattern,
 )
 from vtlearn.errors import require_one_of
-from vtlearn.shapes import HeadTokens
 
 
 def attend_along(
@@ -33,33 +32,6 @@ def attend_along(
         return attention(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     places = x.transpose(1, 2)
     return attention(places.flatten(0, 1)).unflatten(0, places.shape[:2]).transpose(1, 2)
-
-
-@dataclass(frozen=True)
-class PatternAttention(AttentionKernel):
-    """Attention under any pattern by its dense mask: exact, n² memory, for schemes that have no kernel of
-    their own.
-    """
-
-    rule: Pattern
-
-    def __call__(
-        self,
-        q: HeadTokens,
-        k: HeadTokens,
-        v: HeadTokens,
-        *,
-        valid_mask: Bool[Tensor, "B N"] | None = None,
-        global_mask: Bool[Tensor, "B N"] | None = None,
-        dropout_p: float = 0.0,
-    ) -> HeadTokens:
-        mask = self.rule.mask(q.shape[2], device=q.device)
-        if valid_mask is not None:
-            mask = mask & valid_mask[:, None, None, :]
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout_p)
-
-    def pattern(self, num_tokens: int) -> Pattern:
-        return self.rule
 
 
 def follow_grid(attention: MultiHeadAttention, kernel: AttentionKernel) -> MultiHeadAttention:

@@ -9,7 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vtlearn.attention import LocalNeighbourhood, MultiHeadAttention, StridedGlobal, WithClassToken
+from vtlearn.attention import (
+    DenseAttention,
+    LocalNeighbourhood,
+    MultiHeadAttention,
+    StridedGlobal,
+    WithClassToken,
+)
 from vtlearn.errors import require_one_of, require_positive, require_probability
 from vtlearn.layers.block import (
     ACTIVATIONS,
@@ -22,7 +28,7 @@ from vtlearn.layers.block import (
     start_truncated_normal,
 )
 from vtlearn.layers.embed import PatchEmbed, as_pair, check_clips, check_divides
-from vtlearn.layers.grid_attention import PatternAttention, attend_along, follow_grid
+from vtlearn.layers.grid_attention import attend_along, follow_grid
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_grid_table, resize_line_table
 from vtlearn.models.classifier import VideoClassifier, freeze_tuples, learned_table
@@ -87,7 +93,7 @@ class TimeSformerConfig:
     @property
     def mlp_dim(self) -> int:
         """Hidden width of the MLP."""
-        return int(self.embed_dim * self.mlp_ratio)
+        return round(self.embed_dim * self.mlp_ratio)
 
     @classmethod
     def base(cls) -> TimeSformerConfig:
@@ -226,10 +232,10 @@ class SparseBlock(_SpaceTimeBlock):
 
     def forward(self, x: Float[Tensor, "B n D"], grid: TokenGrid) -> Float[Tensor, "B n D"]:
         token, patches = x[:, :1], x[:, 1:]
-        near = follow_grid(self.local_attn, PatternAttention(LocalNeighbourhood(grid)))
+        near = follow_grid(self.local_attn, DenseAttention(LocalNeighbourhood(grid)))
         patches = patches + self.local_fc(self.drop_path(near(self.local_norm1(patches))))
         x = torch.cat([token, patches], dim=1)
-        far = follow_grid(self.attn, PatternAttention(WithClassToken(StridedGlobal(grid))))
+        far = follow_grid(self.attn, DenseAttention(WithClassToken(StridedGlobal(grid))))
         x = x + self.drop_path(far(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 

@@ -80,7 +80,7 @@ class ViTConfig:
     @property
     def mlp_dim(self) -> int:
         """Hidden width of the MLP."""
-        return int(self.embed_dim * self.mlp_ratio)
+        return round(self.embed_dim * self.mlp_ratio)
 
     @classmethod
     def tiny(cls) -> ViTConfig:

@@ -231,7 +231,7 @@ class Stage(nn.Module):
             EncoderBlock(
                 config.embed_dim,
                 num_heads,
-                int(config.embed_dim * mlp_ratio),
+                round(config.embed_dim * mlp_ratio),
                 qkv_bias=config.qkv_bias,
                 activation=config.activation,
                 norm_eps=config.norm_eps,
@@ -326,7 +326,7 @@ class SelfAttentionBlock(nn.Module):
         self.norm_mlp = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(
             config.embed_dim,
-            int(config.embed_dim * config.mlp_ratio),
+            round(config.embed_dim * config.mlp_ratio),
             activation=config.activation,
             dropout=config.dropout,
         )
@@ -354,7 +354,7 @@ class DotProductBlock(nn.Module):
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(
             config.embed_dim,
-            int(config.embed_dim * config.mlp_ratio),
+            round(config.embed_dim * config.mlp_ratio),
             activation=config.activation,
             dropout=config.dropout,
         )
