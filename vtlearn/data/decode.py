@@ -3,7 +3,8 @@
 Both decoders give the same pixels. PyAV runs in this process: it indexes the file once, visits the wanted
 frames in order and seeks only when the next one lies in a later group of pictures. decord runs in a process
 of its own (`decord_process.py`), because it ends its process on some damaged files; the helper is started on
-first use, once per process that decodes, has a time limit and is started again when it has died.
+first use, once per process that decodes, has a time limit and is started again when it has died. PyAV's index
+is made in either case: it knows how many frames there are, and whether decord would number them rightly.
 """
 
 from __future__ import annotations
@@ -131,15 +132,18 @@ def open_video(
     """
     name = os.fspath(path)
     _refuse_damage_visible_from_outside(name)
+    if decoder is not None:
+        require_one_of("decoder", decoder, DECODERS)
+    if decoder == "decord":
+        expected = "installed (decord has wheels for x86-64 Linux and Windows)"
+        require(decord_available(), "decoder", decoder, expected)
+    pyav = _PyavReader(name, time_limit)
+    if decoder == "pyav" or not decord_available():
+        return pyav
     if decoder is None:
-        return _AutomaticReader(name, time_limit) if decord_available() else _PyavReader(name, time_limit)
-    require_one_of("decoder", decoder, DECODERS)
-    if decoder == "pyav":
-        return _PyavReader(name, time_limit)
-    require(
-        decord_available(), "decoder", decoder, "installed (decord has wheels for x86-64 Linux and Windows)"
-    )
-    return _DecordReader(name, time_limit)
+        return _AutomaticReader(pyav)
+    with pyav:
+        return _DecordReader(pyav)
 
 
 def decode_all(path: str | os.PathLike[str], decoder: str | None = None) -> UInt8[Tensor, "T H W C"]:
@@ -151,6 +155,11 @@ def decode_all(path: str | os.PathLike[str], decoder: str | None = None) -> UInt
 def decord_available() -> bool:
     """True where decord is installed and its process has not refused to start."""
     return _decord_refused is None and importlib.util.find_spec("decord") is not None
+
+
+def _constant_rate(times: Sequence[int], frames_per_tick: float) -> bool:
+    """Times that never stray half a frame from a constant rate, starting at the first."""
+    return all(abs((time - times[0]) * frames_per_tick - i) < 0.5 for i, time in enumerate(times))
 
 
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -204,7 +213,7 @@ class _PyavReader(VideoReader):
 
     def __init__(self, path: str, time_limit: float) -> None:
         self.path = path
-        self._time_limit = time_limit
+        self.time_limit = time_limit
         self._deadline = time.monotonic() + time_limit
         self._container: Any = None
         try:
@@ -220,12 +229,14 @@ class _PyavReader(VideoReader):
         from av.video.reformatter import VideoReformatter
 
         self.close()
-        self._container = av.open(self.path, timeout=self._time_limit)
+        self._container = av.open(self.path, timeout=self.time_limit)
         if self._container.format.name in _NOT_VIDEO:
             raise DataError(f"{self.path}: not a video")
         if not self._container.streams.video:
             raise DataError(f"{self.path}: no video stream")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise DataError(f"{self.path}: no decoder for its video stream")
         self._stream.codec_context.thread_count = 1
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame: twice as fast
         self._decoded: Iterator[Any] | None = None
@@ -234,8 +245,8 @@ class _PyavReader(VideoReader):
     def _index(self) -> None:
         """Read the times of all frames once, without decoding any."""
         stream = self._stream
-        shown: list[int] = []
-        keys: list[int] = []
+        times: list[int] = []  # of the frames that are shown, in the order they are stored
+        keys: list[int] = []  # places in that order where a group of pictures starts
         packets = 0
         timed = any(name in _TIMED_CONTAINERS for name in self._container.format.name.split(","))
         for packet in self._container.demux(stream):
@@ -244,28 +255,34 @@ class _PyavReader(VideoReader):
             packets += 1
             timed = timed and packet.pts is not None
             if packet.pts is not None and not packet.is_discard:
-                shown.append(packet.pts)
                 if packet.is_keyframe:
-                    keys.append(packet.pts)
+                    keys.append(len(times))
+                times.append(packet.pts)
         if packets == 0:
             raise DataError(f"{self.path}: no frame in the file")
         if packets < stream.frames:
             raise DataError(f"{self.path}: truncated ({packets} of {stream.frames} announced frames present)")
-        shown.sort()
-        if timed and len(set(shown)) == len(shown):
-            self._times: list[int] | None = shown
-            self._keys = sorted(bisect.bisect_left(shown, key) for key in keys)
-            self.num_frames = len(shown)
+        if timed and len(set(times)) == len(times):
+            self._times: list[int] | None = sorted(times)
+            self._keys = sorted(bisect.bisect_left(self._times, times[key]) for key in keys)
+            self.num_frames = len(times)
         else:
             self._times, self._keys = None, []
             self._restart()
             self.num_frames = sum(1 for _ in self._numbered_frames())
         if self.num_frames == 0:
             raise DataError(f"{self.path}: no frame that is shown")
+        stream = self._stream
         self.fps = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0)
         if self._times is not None and 1 < len(self._times) < packets:  # some packets are never shown
             span = float((self._times[-1] - self._times[0]) * stream.time_base)
             self.fps = (len(self._times) - 1) / span
+        self.numbered_by_decord = (
+            self._times is not None
+            and len(self._times) == packets
+            and self._keys == keys  # no frame of a group is shown before the group's first
+            and _constant_rate(self._times, self.fps * float(stream.time_base))
+        )
         self._height, self._width = stream.codec_context.height, stream.codec_context.width
         if not self.fps > 0 or self._height == 0 or self._width == 0:
             raise DataError(f"{self.path}: no frame rate or picture size in the file")
@@ -288,7 +305,7 @@ class _PyavReader(VideoReader):
         number = -1
         for frame in self._container.decode(self._stream):
             if time.monotonic() > self._deadline:
-                raise DataError(f"{self.path}: decoding took longer than {self._time_limit:g} s")
+                raise DataError(f"{self.path}: decoding took longer than {self.time_limit:g} s")
             if self._times is None:
                 number += 1
             elif frame.pts is None:
@@ -300,7 +317,7 @@ class _PyavReader(VideoReader):
             yield number, frame
 
     def _decode(self, visit: list[int]) -> Tensor:
-        self._deadline = time.monotonic() + self._time_limit
+        self._deadline = time.monotonic() + self.time_limit
         frames = torch.empty((len(visit), self._height, self._width, 3), dtype=torch.uint8)
         target = frames.numpy()
         with self._named_errors():
@@ -369,30 +386,27 @@ class _PyavReader(VideoReader):
 
 
 class _DecordReader(VideoReader):
-    """Reads with decord, which runs in the helper process."""
+    """Reads with decord, which runs in the helper process; counts with PyAV's index."""
 
     decoder = "decord"
 
-    def __init__(self, path: str, time_limit: float) -> None:
-        self.path = path
-        self._time_limit = time_limit
-        about, _ = _decord_process().ask({"path": path}, time_limit)
-        self.num_frames, self.fps = about["num_frames"], about["fps"]
-        self._size: tuple[int, int] | None = None
+    def __init__(self, index: _PyavReader) -> None:
+        if not index.numbered_by_decord:
+            raise DataError(
+                f"{index.path}: decord would number its frames wrongly (irregular times or open groups)"
+            )
+        self.path, self.num_frames, self.fps = index.path, index.num_frames, index.fps
+        self._size, self._time_limit = index.size, index.time_limit
 
     @property
     def size(self) -> tuple[int, int]:
-        if self._size is None:
-            self._decode([0])
-        assert self._size is not None
         return self._size
 
     def _decode(self, visit: list[int]) -> Tensor:
-        _, frames = _decord_process().ask({"path": self.path, "indices": visit}, self._time_limit)
-        assert frames is not None
-        if frames.ndim != 4 or len(frames) != len(visit) or frames.numel() == 0:
+        request = {"path": self.path, "num_frames": self.num_frames, "indices": visit}
+        frames = _decord_process().ask(request, self._time_limit)
+        if frames.shape != (len(visit), *self._size, 3):
             raise DataError(f"{self.path}: decord gave frames of shape {tuple(frames.shape)}")
-        self._size = (frames.shape[1], frames.shape[2])
         return frames
 
     def close(self) -> None:
@@ -400,38 +414,32 @@ class _DecordReader(VideoReader):
 
 
 class _AutomaticReader(VideoReader):
-    """Reads with decord until it fails on this file, from then on with PyAV."""
+    """Reads with decord where it numbers the frames rightly, until it fails on this file; else with PyAV."""
 
-    def __init__(self, path: str, time_limit: float) -> None:
-        self._time_limit = time_limit
-        try:
-            self._use(_DecordReader(path, time_limit))
-        except DataError:
-            self._use(_PyavReader(path, time_limit))
+    def __init__(self, pyav: _PyavReader) -> None:
+        self.path, self.num_frames, self.fps = pyav.path, pyav.num_frames, pyav.fps
+        self._pyav = pyav
+        self._decord = _DecordReader(pyav) if pyav.numbered_by_decord else None
 
-    def _use(self, reader: VideoReader) -> None:
-        self._reader = reader
-        self.path, self.decoder = reader.path, reader.decoder
-        self.num_frames, self.fps = reader.num_frames, reader.fps
+    @property
+    def decoder(self) -> str:  # type: ignore[override]
+        """The decoder that reads from now on."""
+        return "pyav" if self._decord is None else "decord"
 
     @property
     def size(self) -> tuple[int, int]:
-        return self._reader.size
+        return self._pyav.size
 
     def _decode(self, visit: list[int]) -> Tensor:
-        if self.decoder == "pyav":
-            return self._reader._decode(visit)
-        try:
-            return self._reader._decode(visit)
-        except DataError:
-            promised = self.num_frames
-            self._use(_PyavReader(self.path, self._time_limit))
-            if visit[-1] >= self.num_frames:
-                raise DataError(f"{self.path}: {self.num_frames} of {promised} frames can be read") from None
-            return self._reader._decode(visit)
+        if self._decord is not None:
+            try:
+                return self._decord._decode(visit)
+            except DataError:
+                self._decord = None
+        return self._pyav._decode(visit)
 
     def close(self) -> None:
-        self._reader.close()
+        self._pyav.close()
 
 
 class _DecordProcess:
@@ -442,8 +450,8 @@ class _DecordProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, request: dict[str, object], time_limit: float) -> tuple[dict[str, Any], Tensor | None]:
-        """Send a request, wait for its answer; a late process is killed, a dead one replaced."""
+    def ask(self, request: dict[str, object], time_limit: float) -> Tensor:
+        """Send a request, wait for its frames; a late process is killed, a dead one replaced."""
         path = request["path"]
         with self._lock:
             if self._process is None or self._process.poll() is not None:
@@ -453,17 +461,16 @@ class _DecordProcess:
             late = threading.Timer(time_limit, process.kill)
             late.daemon = True
             late.start()
+            asked = time.monotonic()
             try:
                 text = json.dumps(request).encode()
                 _write(process, struct.pack("<I", len(text)) + text)
                 answer = _read_json(process)
-                frames = None
-                if "shape" in answer:
-                    frames = torch.empty(answer["shape"], dtype=torch.uint8)
-                    _read_into(process, frames.numpy().data.cast("B"))
+                frames = torch.empty(answer.get("shape", (0,)), dtype=torch.uint8)
+                _read_into(process, frames.numpy().data.cast("B"))
             except (EOFError, OSError):
+                overdue = time.monotonic() - asked >= time_limit
                 self.stop()
-                overdue = not late.is_alive()
                 reason = f"took longer than {time_limit:g} s" if overdue else "ended its process"
                 raise DataError(f"{path}: decord {reason}") from None
             except BaseException:  # interrupted between question and answer: the pipe is out of step
@@ -473,7 +480,7 @@ class _DecordProcess:
                 late.cancel()
         if "error" in answer:
             raise DataError(f"{path}: cannot be decoded ({answer['error']})")
-        return answer, frames
+        return frames
 
     def _start(self) -> None:
         global _decord_refused

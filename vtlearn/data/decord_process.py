@@ -3,8 +3,8 @@
 decord ends the whole process on some damaged files, and a reader opened before a fork hangs in the child;
 here it can do neither harm. The file is run by its path, so that nothing but decord and NumPy is loaded.
 
-A request is four bytes of length and that much JSON: ``{"path": …}`` describes the video,
-``{"path": …, "indices": […]}`` also sends those frames. The answer is again length and JSON, followed by the
+A request is four bytes of length and that much JSON: ``{"path": …, "num_frames": …, "indices": […]}``, the
+number of frames being what the caller knows there to be. The answer is again length and JSON, followed by the
 raw bytes of the frames, ``(T, H, W, C)`` uint8.
 """
 
@@ -15,24 +15,6 @@ import os
 import struct
 import sys
 from typing import Any, BinaryIO
-
-
-def regular_times(starts: Any, fps: float) -> bool:
-    """Frame times that begin at zero or later and never stray half a frame from a constant rate."""
-    expected = starts[0] + [i / fps for i in range(len(starts))]
-    return bool(starts[0] > -0.5 / fps and (abs(starts - expected) < 0.5 / fps).all())
-
-
-def describe(reader: Any) -> dict[str, object]:
-    """What the parent process needs to know of a video that has just been opened."""
-    num_frames = len(reader)
-    if num_frames == 0:
-        raise ValueError("no frame")
-    fps = float(reader.get_avg_fps())
-    starts = reader.get_frame_timestamp(list(range(num_frames)))[:, 0]
-    if not fps > 0 or not regular_times(starts, fps):
-        raise ValueError("frames at irregular times, which decord counts wrongly")
-    return {"num_frames": num_frames, "fps": fps}
 
 
 def send(answers: BinaryIO, header: dict[str, object], body: Any = b"") -> None:
@@ -55,7 +37,6 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     send(answers, {"ready": decord.__version__})
     opened: tuple[object, ...] = ()
     reader: Any = None
-    about: dict[str, object] = {}
     while len(prefix := requests.read(4)) == 4:
         request = json.loads(requests.read(struct.unpack("<I", prefix)[0]))
         try:
@@ -65,17 +46,15 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             if this != opened:
                 opened, reader = (), None  # the old reader goes before the new one comes
                 reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1)
-                about = describe(reader)
+                if len(reader) != request["num_frames"]:
+                    raise ValueError(f"decord counts {len(reader)} of {request['num_frames']} frames")
                 opened = this
-            if "indices" not in request:
-                send(answers, about)
-                continue
             frames = np.ascontiguousarray(reader.get_batch(request["indices"]).asnumpy())
         except Exception as error:
             opened, reader = (), None
             send(answers, {"error": str(error).strip().split("\n")[0][-300:] or type(error).__name__})
         else:
-            send(answers, {**about, "shape": list(frames.shape)}, frames.reshape(-1))
+            send(answers, {"shape": list(frames.shape)}, frames.reshape(-1))
 
 
 if __name__ == "__main__":

@@ -98,22 +98,21 @@ def _open_text(name: str) -> io.TextIOBase:
 def _annotation(cells: list[str], place: Mapping[str, int], name: str, row: int) -> Annotation:
     if len(cells) <= max(place.values()):
         raise DataError(f"{name}: row {row} has {len(cells)} of {max(place.values()) + 1} cells")
-
-    def whole_number(column: str) -> int:
-        text = cells[place[column]].strip()
-        try:
-            return int(text) if text.isdecimal() else int(float(text))
-        except (ValueError, OverflowError):
-            raise DataError(f"{name}: row {row} has {column} {text!r}, not a number") from None
-
-    label = cells[place["label"]].strip() if "label" in place else ""
+    numbers: dict[str, int] = {}
+    for column in ("time_start", "time_end", "is_cc"):
+        text = cells[place[column]].strip() if column in place else ""
+        if text or column != "is_cc":
+            try:
+                numbers[column] = int(text) if text.isdecimal() else int(float(text))
+            except (ValueError, OverflowError):
+                raise DataError(f"{name}: row {row} has {column} {text!r}, not a number") from None
     return Annotation(
-        label=label or None,
+        label=(cells[place["label"]].strip() or None) if "label" in place else None,
         youtube_id=cells[place["youtube_id"]].strip(),
-        time_start=whole_number("time_start"),
-        time_end=whole_number("time_end"),
+        time_start=numbers["time_start"],
+        time_end=numbers["time_end"],
         split=cells[place["split"]].strip(),
-        is_cc=whole_number("is_cc") if "is_cc" in place and cells[place["is_cc"]].strip() else None,
+        is_cc=numbers.get("is_cc"),
         row=row,
     )
 
