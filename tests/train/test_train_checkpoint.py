@@ -314,7 +314,7 @@ from vtlearn.errors import CheckpointError
 from vtlearn.train.checkpoint import save_checkpoint
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))   # the kernel refuses to let any file grow further
 try:
-    save_checkpoint(sys.argv[1], step=2, model=nn.Linear(300, 300), model_name="m", config={}, random_state=False)
+    save_checkpoint(sys.argv[1], step=2, model=nn.Linear(300, 300), model_name="m", config={})
 except CheckpointError as error:
     print(error)
 """
@@ -457,7 +457,7 @@ from vtlearn.train.checkpoint import latest_checkpoint, prune_checkpoints, save_
 from vtlearn.train.loop import train_steps
 from vtlearn.train.optim import adamw, warmup_cosine
 
-TOTAL = 30
+TOTAL = 20
 torch.set_num_threads(1)
 
 
@@ -512,7 +512,7 @@ def test_a_run_killed_at_random_steps_equals_an_unbroken_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
-    aims = [random.SystemRandom().randrange(1, 6) for _ in range(5)]
+    aims = [random.SystemRandom().randrange(1, 6) for _ in range(3)]
     command = [sys.executable, "-c", KILLED, str(whole), str(killed), json.dumps(aims)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=300)
     assert (whole / "weights.json").read_text() == (killed / "weights.json").read_text(), aims
@@ -520,8 +520,8 @@ def test_a_run_killed_at_random_steps_equals_an_unbroken_one(tmp_path):
         [json.loads(line) for line in (root / "losses.txt").read_text().splitlines()]
         for root in (whole, killed)
     )
-    assert len(unbroken) == 30
-    assert len(broken) >= 30  # a kill before its checkpoint was whole makes a step happen twice …
+    assert len(unbroken) == 20
+    assert len(broken) >= 20  # a kill before its checkpoint was whole makes a step happen twice …
     assert {tuple(step) for step in broken} == {tuple(step) for step in unbroken}, (
         aims
     )  # … with the same loss

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vtlearn.errors import ArgumentError, DataError
-from vtlearn.train.loop import NonFiniteLoss, gradient_scaler, train_steps
+from vtlearn.train.loop import NonFiniteLoss, OutOfMemory, gradient_scaler, train_steps
 from vtlearn.train.losses import cross_entropy
 from vtlearn.train.optim import adamw, sgd, warmup_cosine
 
@@ -290,6 +290,29 @@ def test_settings_that_cannot_be_are_named(arguments, named):
     model = tiny()
     with pytest.raises(ArgumentError, match=named):
         next(train_steps(model, tuples([2]), optimizer=sgd(model, 0.1), **arguments))
+
+
+def test_full_memory_says_what_to_lower():
+    class Greedy(nn.Module):
+        def __init__(self, error):
+            super().__init__()
+            self.weight, self.error = nn.Parameter(torch.zeros(1)), error
+
+        def forward(self, clips):
+            raise self.error
+
+    clips, labels = torch.zeros(2, 3, 3, 5, 7), torch.tensor([0, 1])
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ):
+        model = Greedy(error)
+        with pytest.raises(OutOfMemory, match="2 clips of 3 frames at 7 × 5: lower the batch size") as told:
+            next(train_steps(model, [(clips, labels)], optimizer=sgd(model, 0.1)))
+        assert "\n" not in str(told.value)
+    model = Greedy(RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="multiplied"):
+        next(train_steps(model, [(clips, labels)], optimizer=sgd(model, 0.1)))
 
 
 def test_a_model_left_in_evaluation_mode_is_an_error():

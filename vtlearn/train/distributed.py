@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vtlearn.errors import ArgumentError, require, require_positive
 
 
 def is_distributed() -> bool:
@@ -17,14 +26,13 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """This process's number, from 0; the one that saves and prints is 0."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
     """``values`` added up over all processes, on each of them; unchanged where there is one.
 
-    >>> import torch
     >>> sum_over_processes(torch.tensor([1, 2]))
     tensor([1, 2])
     """
@@ -33,3 +41,109 @@ def sum_over_processes(values: Tensor) -> Tensor:
     total = values.clone()
     dist.all_reduce(total)
     return total
+
+
+@contextlib.contextmanager
+def process_group(
+    device: torch.device | None = None, init_method: str | None = None
+) -> Iterator[torch.device]:
+    """Join the processes that ``torchrun`` started (NCCL on CUDA, gloo on CPU); alone where there is one.
+
+    ``torchrun --nproc-per-node=N -m vtlearn train …`` sets RANK, WORLD_SIZE, LOCAL_RANK and the meeting
+    point.
+
+    Args:
+        device: kind of device; CUDA takes the one numbered LOCAL_RANK. None takes CUDA where there is one.
+        init_method: where to meet, if not where the environment says.
+
+    Yields:
+        this process's device.
+
+    Raises:
+        ArgumentError: more processes on this machine than CUDA devices, or half of torchrun's variables.
+
+    >>> with process_group(torch.device("cpu")) as device:
+    ...     device, world_size()
+    (device(type='cpu'), 1)
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device is None else device
+    world = os.environ.get("WORLD_SIZE")
+    if world is None or int(world) == 1:
+        yield device
+        return
+    if "RANK" not in os.environ:
+        raise ArgumentError("WORLD_SIZE", world, "set together with RANK, as torchrun does")
+    if device.type == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        count = torch.cuda.device_count()
+        require(local < count, "LOCAL_RANK", local, f"below the {count} CUDA devices of this machine")
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, init_method=init_method, rank=int(os.environ["RANK"]), world_size=int(world)
+    )
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def across_processes(model: nn.Module, device: torch.device) -> nn.Module:
+    """``model`` wrapped so that processes share their gradients; the model itself where there is one process.
+
+    Wrap after moving to ``device`` and before building the optimiser. ``unwrap`` gives the model back for
+    saving.
+
+    >>> model = nn.Linear(2, 2)
+    >>> across_processes(model, torch.device("cpu")) is model
+    True
+    """
+    if world_size() == 1:
+        return model
+    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside DDP and ``torch.compile``, whose weights have their own names.
+
+    >>> model = nn.Linear(2, 2)
+    >>> unwrap(model) is model
+    True
+    """
+    while True:
+        if isinstance(model, DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
+
+
+def share_of_batch(clips: Sequence[Any], process: int, processes: int) -> tuple[list[Any], bool]:
+    """One process's part of a batch that all know: no clip repeated or dropped, sizes one apart at most.
+
+    A process that comes away empty (a last batch with fewer clips than processes) gets one clip as filler,
+    because every process must take part in the exchange of gradients; mark its batch with ``filler: True``,
+    and the loop counts it as no clip at all.
+
+    Args:
+        clips: the batch's clips or their numbers, the same in every process.
+        process: which one (:func:`rank`).
+        processes: how many (:func:`world_size`).
+
+    Returns:
+        the part, and whether it is filler.
+
+    >>> [share_of_batch([10, 11, 12, 13, 14], process, 2) for process in (0, 1)]
+    [([10, 11, 12], False), ([13, 14], False)]
+    >>> share_of_batch([10], 1, 2)
+    ([10], True)
+    """
+    require_positive(processes=processes)
+    require(0 <= process < processes, "process", process, f"from 0 to {processes - 1}")
+    require(len(clips) > 0, "clips", list(clips), "at least one")
+    each, over = divmod(len(clips), processes)
+    first = process * each + min(process, over)
+    part = list(clips[first : first + each + (process < over)])
+    return (part, False) if part else ([clips[0]], True)

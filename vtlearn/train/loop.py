@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
+from vtlearn.errors import (
+    ArgumentError,
+    DataError,
+    VtlearnError,
+    require,
+    require_one_of,
+    require_positive,
+)
 from vtlearn.runtime import PRECISIONS, autocast, seed_everything
 from vtlearn.train.distributed import rank, sum_over_processes, world_size
 from vtlearn.train.losses import multi_head_loss
@@ -52,6 +59,10 @@ class Step:
     losses: Mapping[str, float] = field(default_factory=dict)
     skipped: bool = False
     nonfinite: int = 0
+
+
+class OutOfMemory(VtlearnError):
+    """The device's memory does not hold a step; the message names the batch and what to lower."""
 
 
 class NonFiniteLoss(DataError):
@@ -167,6 +178,7 @@ def train_steps(
 
     Raises:
         ArgumentError: settings that cannot be.
+        OutOfMemory: a batch does not fit the device.
         NonFiniteLoss: more than ``max_nonfinite`` skipped steps in a row; names the clips of the last.
 
     >>> model, data = nn.Linear(3, 2), [(torch.ones(4, 3), torch.tensor([0, 1, 0, 0]))] * 20
@@ -213,7 +225,7 @@ def train_steps(
         for index, (batch, count) in enumerate(zip(group, counts, strict=True)):
             batch = to_device(batch, device)
             inputs, labels = inputs_and_labels(batch if prepare is None else prepare(batch))
-            with _exchange_gradients(model, now=index == len(group) - 1):
+            with _exchange_gradients(model, now=index == len(group) - 1), _explain_memory(inputs[0], device):
                 with autocast(device, precision):
                     outputs = model(*inputs)
                 losses = _named(loss_fn(outputs, labels))
@@ -270,6 +282,23 @@ def _named(losses: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A loss function's answer as name → float32 scalar."""
     named = dict(losses) if isinstance(losses, Mapping) else {"loss": losses}
     return {name: loss if loss.dtype == torch.float64 else loss.float() for name, loss in named.items()}
+
+
+@contextlib.contextmanager
+def _explain_memory(clips: Any, device: torch.device) -> Iterator[None]:
+    """Turn torch's report of full memory into one line that says what was tried and what to lower."""
+    try:
+        yield
+    except RuntimeError as error:
+        full = isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+        if not full:
+            raise
+        shape = tuple(clips.shape) if isinstance(clips, Tensor) else ()
+        frames = f" of {shape[1]} frames at {shape[-1]} × {shape[-2]}" if len(shape) == 5 else ""
+        raise OutOfMemory(
+            f"{device} ran out of memory on a batch of {len(clips)} clips{frames}: lower the batch size "
+            "(and raise accumulate by as much), num_frames or the image size, or recompute activations"
+        ) from error
 
 
 def _over_processes(clips: int, device: torch.device) -> int:
