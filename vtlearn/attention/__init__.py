@@ -6,6 +6,7 @@ The published codes count otherwise: allenai's ``attention_window`` w is one-sid
 Hugging Face's w is two-sided and even (window_size = w + 1).
 """
 
+from vtlearn.attention.band import band_attention, band_scores
 from vtlearn.attention.cost import (
     AttentionCost,
     attention_cost,
@@ -16,6 +17,7 @@ from vtlearn.attention.cost import (
     window_pairs,
 )
 from vtlearn.attention.dense import DenseAttention, dense_attention
+from vtlearn.attention.family import kernel_family
 from vtlearn.attention.full import FullAttention, full_attention
 from vtlearn.attention.kernel import AttentionKernel
 from vtlearn.attention.multihead import MultiHeadAttention
@@ -86,11 +88,14 @@ __all__ = [
     "WithClassToken",
     "attention_cost",
     "axial",
+    "band_attention",
+    "band_scores",
     "count_multiply_adds",
     "dense_attention",
     "encoder_multiply_adds",
     "full_attention",
     "growing_windows",
+    "kernel_family",
     "linear_multiply_adds",
     "multihead_multiply_adds",
     "reachable",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool
 from torch import Tensor
@@ -37,7 +38,6 @@ def full_attention(
     Raises:
         ArgumentError: shapes or dtypes that do not fit.
 
-    >>> import torch
     >>> q = k = torch.zeros(1, 1, 2, 1)
     >>> full_attention(q, k, torch.tensor([[[[1.0], [3.0]]]])).flatten()
     tensor([2., 2.])
@@ -50,7 +50,8 @@ def full_attention(
     # look anywhere.
     keys = (valid_mask | ~valid_mask.any(-1, keepdim=True))[:, None, None, :]
     if causal:
-        keys = keys & Causal().mask(q.shape[2], device=q.device) | ~valid_mask[:, None, :, None]
+        past = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
+        keys = keys & past | ~valid_mask[:, None, :, None]
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout_p)
     return out.masked_fill(~valid_mask[:, None, :, None], 0.0)
 

@@ -80,10 +80,8 @@ class Pattern:
         tensor(False)
         """
 
-        def mask_mod(batch: Tensor, head: Tensor, q_index: Tensor, k_index: Tensor) -> Tensor:
-            return self.allows(q_index, k_index, head)
-
-        return mask_mod
+        # A lambda, since flex attention counts the parameters of what it is given.
+        return lambda batch, head, q_index, k_index: self.allows(q_index, k_index, head)
 
     def allowed_per_query(self, num_tokens: int) -> Int[Tensor, "*heads N"]:
         """How many keys each query may attend to; counted in slices of rows, so that long sequences fit.
@@ -322,6 +320,18 @@ def normalise_dilation(dilation: int | Sequence[int]) -> int | tuple[int, ...]:
     for step in steps:
         require_positive(dilation=step)
     return steps[0] if len(set(steps)) == 1 else steps
+
+
+def dilation_per_head(dilation: int | Sequence[int], num_heads: int) -> tuple[int, ...]:
+    """The dilation of each head, from one number for all or one for each.
+
+    >>> dilation_per_head(2, num_heads=3)
+    (2, 2, 2)
+    """
+    steps = normalise_dilation(dilation)
+    given = num_heads if isinstance(dilation, int) else len(dilation)
+    require(given == num_heads, "dilation", dilation, f"one number, or one for each of the {num_heads} heads")
+    return (steps,) * num_heads if isinstance(steps, int) else steps
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,22 @@
-"""Sliding-window attention: the door, and a CPU computation that stores n·w numbers instead of n²."""
+"""Sliding-window attention: the one door, what it chooses between, and its kernel object."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vtlearn.attention.full import full_attention
 from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
-from vtlearn.attention.patterns import Causal, Dilated, Pattern, normalise_dilation
+from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
+from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
-
-GlobalProjections = tuple[Tensor, Tensor, Tensor]
 
 
 def sliding_window_attention(
@@ -65,93 +63,29 @@ def sliding_window_attention(
     require_attention_inputs(q, k, v, valid_mask=valid_mask, global_mask=global_mask)
     require_odd(window_size=window_size)
     require_probability(dropout_p=dropout_p)
-    steps = _dilation_per_head(dilation, q.shape[1])
+    steps = dilation_per_head(dilation, q.shape[1])
     if global_projections is not None:
         for name, tensor in zip(("global_q", "global_k", "global_v"), global_projections, strict=True):
             require(tensor.shape == q.shape, name, tuple(tensor.shape), f"of q's shape {tuple(q.shape)}")
-    return _chunked(
-        q, k, v, window_size // 2, steps, global_mask, valid_mask, causal, dropout_p, global_projections
+    num_tokens = q.shape[2]
+    nothing_masked = global_projections is None and not causal and max(steps) == 1
+    if nothing_masked and window_size // 2 >= num_tokens - 1:
+        return full_attention(q, k, v, valid_mask=valid_mask, dropout_p=dropout_p)
+    arguments = (
+        q,
+        k,
+        v,
+        global_projections,
+        global_mask,
+        valid_mask,
+        window_size // 2,
+        steps,
+        causal,
+        dropout_p,
     )
-
-
-def _dilation_per_head(dilation: int | Sequence[int], heads: int) -> tuple[int, ...]:
-    steps = normalise_dilation(dilation)
-    given = len(dilation) if not isinstance(dilation, int) else heads
-    require(given == heads, "dilation", dilation, f"one number, or one for each of the {heads} heads")
-    return (steps,) * heads if isinstance(steps, int) else steps
-
-
-def _chunked(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    reach: int,
-    steps: tuple[int, ...],
-    global_mask: Tensor | None,
-    valid_mask: Tensor | None,
-    causal: bool,
-    dropout_p: float,
-    global_projections: GlobalProjections | None,
-) -> Tensor:
-    """Chunk by chunk: [global keys | the chunk with the window's halo], product, softmax, product."""
-    batch, _, num_tokens, head_dim = q.shape
-    valid = (
-        torch.ones(batch, num_tokens, dtype=torch.bool, device=q.device) if valid_mask is None else valid_mask
-    )
-    is_global = torch.zeros_like(valid) if global_mask is None else global_mask & valid
-    local_key = valid & ~is_global
-    count = int(is_global.sum(-1).max())
-    positions = is_global.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :count]
-    used = is_global.gather(1, positions)
-    scale = 1.0 / math.sqrt(head_dim)
-
-    out = torch.zeros_like(q)
-    for step in sorted(set(steps)):
-        heads = [number for number, own in enumerate(steps) if own == step]
-        for first in range(min(step, num_tokens)):
-            own = torch.arange(first, num_tokens, step, device=q.device)
-            index = torch.arange(len(own), device=q.device)
-            for start in range(0, len(own), max(reach, 32)):
-                rows = slice(start, min(start + max(reach, 32), len(own)))
-                keys = slice(max(0, rows.start - reach), min(len(own), rows.stop + (0 if causal else reach)))
-                qc = q[:, heads][:, :, own[rows]]
-                kc = torch.cat([_take(k[:, heads], positions), k[:, heads][:, :, own[keys]]], 2)
-                vc = torch.cat([_take(v[:, heads], positions), v[:, heads][:, :, own[keys]]], 2)
-                offset = index[rows][:, None] - index[keys][None, :]
-                band = (offset <= reach) & (offset >= (0 if causal else -reach))
-                allowed = torch.cat(
-                    [
-                        used[:, None, :].expand(-1, len(index[rows]), -1),
-                        band & local_key[:, own[keys]][:, None, :],
-                    ],
-                    -1,
-                )
-                allowed = allowed | ~valid[:, own[rows]][:, :, None]
-                scores = (
-                    (qc @ kc.transpose(-2, -1)).float() if q.dtype.itemsize < 4 else qc @ kc.transpose(-2, -1)
-                )
-                scores = (scores * scale).masked_fill(~allowed[:, None], -math.inf)
-                weights = F.dropout(torch.softmax(scores, -1), dropout_p).to(v.dtype)
-                out[:, torch.tensor(heads)[:, None], own[rows][None, :]] = weights @ vc
-    if count:
-        gq, gk, gv = (q, k, v) if global_projections is None else global_projections
-        rows_out = F.scaled_dot_product_attention(
-            _take(gq, positions),
-            gk,
-            gv,
-            attn_mask=valid[:, None, None, :] | ~used[:, None, :, None],
-            dropout_p=dropout_p,
-        )
-        here = positions[:, None, :, None].expand(-1, q.shape[1], -1, head_dim)
-        rows_out = torch.where(used[:, None, :, None], rows_out, out.gather(2, here))
-        out = out.scatter(2, here, rows_out)
-    return out.masked_fill(~valid[:, None, :, None], 0.0)
-
-
-def _take(tensor: Tensor, positions: Tensor) -> Tensor:
-    """Rows of (B, heads, N, d) at positions (B, G) → (B, heads, G, d)."""
-    index = positions[:, None, :, None].expand(-1, tensor.shape[1], -1, tensor.shape[3])
-    return tensor.gather(2, index)
+    if torch.compiler.is_compiling():
+        return window_by_operator(*arguments)
+    return window_eagerly(*arguments)
 
 
 @dataclass(frozen=True)

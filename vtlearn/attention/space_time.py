@@ -137,7 +137,8 @@ class _GridKernel(AttentionKernel):
     ) -> HeadTokens:
         refuse_global(global_mask, self)
         require_attention_inputs(q, k, v, valid_mask=valid_mask)
-        size = (self.grid(q.shape[2]).t, self.tokens_per_frame)
+        require_divisible("num_tokens", q.shape[2], "tokens_per_frame", self.tokens_per_frame)
+        size = (q.shape[2] // self.tokens_per_frame, self.tokens_per_frame)
         on_grid = [tensor.unflatten(2, size) for tensor in (q, k, v)]
         valid = None if valid_mask is None else valid_mask.unflatten(1, size)
         return self._attend(on_grid[0], on_grid[1], on_grid[2], valid, dropout_p).flatten(2, 3)

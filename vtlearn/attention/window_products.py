@@ -1,0 +1,547 @@
+"""The sliding window on a CPU: small dense products over tiles of queries and their halo of keys.
+
+Nothing of size N² is ever made, and nothing is gathered. Queries are cut into blocks; a block and the keys
+its windows reach form a dense product with a band of real pairs in it. Tiles of at most :data:`TILE_BYTES`
+are computed one after the other, so
+that scores live and die in the cache: fresh memory is an order of magnitude slower than memory just used. The
+backward pass computes the weights of a tile again instead of keeping them, so that training stores q, k, v
+and the output alone.
+
+A tile is one of two kinds. Far from both ends all blocks look alike, and neighbouring blocks of one head
+become the batch of one product; their keys overlap, which strided views express without a copy. Near the
+ends, and where the sequence is short, the heads become the batch instead. A dilated window is the plain
+window on every ``dilation``-th token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TILE_BYTES = 2 << 20
+"""Scores of one tile in bytes: they should stay in a core's second-level cache while they are used."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rule of the window, in whole numbers: reach on each side in steps, dilation of each head."""
+
+    reach: int
+    dilations: tuple[int, ...]
+    causal: bool
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """A plain window on (Z, n, d) views: heads of one dilation, every ``step``-th token from ``first``."""
+
+    clips: slice
+    heads: slice
+    first: int
+    step: int
+    left: int
+    right: int
+    length: int
+
+    def view(self, x: Tensor) -> Tensor:
+        """(B, heads, N, d) → this strip's (Z, n, d), without a copy."""
+        part = x[self.clips, self.heads]
+        part = part[0] if part.shape[0] == 1 else part.flatten(0, 1)
+        return part[:, self.first :: self.step]
+
+    def along(self, mask: Tensor | None) -> Tensor | None:
+        """(B, N) → (n,): the strip's clips agree on it."""
+        return None if mask is None else mask[self.clips.start, self.first :: self.step]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A batch of equally large blocks of queries and the keys they reach.
+
+    Blocks of one head where ``count`` is positive, one block of several heads where it is 0.
+    """
+
+    zs: slice
+    rows: slice
+    keys: slice
+    size: int = 0
+    width: int = 0
+    count: int = 0
+
+    def of_rows(self, x: Tensor) -> Tensor:
+        """(Z, n, any) → (batch, rows, any)."""
+        if self.count == 0:
+            return x[self.zs, self.rows]
+        head = x[self.zs.start]
+        row, last = head.stride()
+        return head.as_strided(
+            (self.count, self.size, x.shape[-1]),
+            (self.size * row, row, last),
+            head.storage_offset() + self.rows.start * row,
+        )
+
+    def of_keys(self, x: Tensor, every: int = 1, start: int = 0) -> Tensor:
+        """(Z, n, any) → (batch, keys, any); of every ``every``-th block alone, so that none overlap."""
+        if self.count == 0:
+            return x[self.zs, self.keys]
+        head = x[self.zs.start]
+        row, last = head.stride()
+        return head.as_strided(
+            (len(range(start, self.count, every)), self.width, x.shape[-1]),
+            (every * self.size * row, row, last),
+            head.storage_offset() + (self.keys.start + start * self.size) * row,
+        )
+
+
+def block_size(reach: int, length: int) -> int:
+    """Queries in a block, measured: small blocks waste few pairs, large products run faster."""
+    if (
+        length <= 2 * reach
+    ):  # the window covers nearly everything: one block where it fits, no band to exploit
+        return min(length, 256)
+    return 16 if reach <= 24 else 32 if reach <= 96 else 64
+
+
+def _tiles(strip: _Strip, heads: int, num_global: int) -> Iterator[_Tile]:
+    size = block_size(max(strip.left, strip.right), strip.length)
+    width = size + strip.left + strip.right
+    blocks = -(-strip.length // size)
+    low = -(-strip.left // size)
+    high = max(low, (strip.length - strip.right) // size)
+    per_tile = max(1, TILE_BYTES // (4 * size * width))
+    heads_per_tile = max(1, TILE_BYTES // (4 * size * (width + num_global)))
+    calls_by_head = heads * -(-(high - low) // per_tile)
+    calls_by_block = (high - low) * -(-heads // heads_per_tile)
+    if calls_by_head >= calls_by_block or num_global > size // 2:
+        low = high = 0
+    for block in [*range(low), *range(high, blocks)]:
+        start, stop = block * size, min(strip.length, (block + 1) * size)
+        keys = slice(max(0, start - strip.left), min(strip.length, stop + strip.right))
+        for first in range(0, heads, heads_per_tile):
+            yield _Tile(slice(first, min(heads, first + heads_per_tile)), slice(start, stop), keys)
+    for head in range(heads) if high > low else ():
+        for first in range(low, high, per_tile):
+            count = min(per_tile, high - first)
+            start, stop = first * size, (first + count) * size
+            keys = slice(start - strip.left, stop + strip.right)
+            yield _Tile(slice(head, head + 1), slice(start, stop), keys, size, width, count)
+
+
+class _StripScores:
+    """The weights of a strip's tiles: the part both passes share."""
+
+    def __init__(
+        self,
+        strip: _Strip,
+        q: Tensor,
+        k: Tensor,
+        k_global: Tensor | None,
+        key_ok: Tensor | None,
+        row_ok: Tensor | None,
+        generator: torch.Generator | None,
+        dropout_p: float,
+    ) -> None:
+        self.strip, self.q, self.k, self.k_global = strip, q, k, k_global
+        self.row_ok = row_ok
+        self.dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+        self.scale = 1.0 / math.sqrt(q.shape[-1])
+        self.num_global = 0 if k_global is None else k_global.shape[1]
+        self.generator, self.dropout_p = generator, dropout_p
+        self.key_bias = None
+        self.bad_keys: list[int] = []
+        if key_ok is not None:
+            zeros = torch.zeros(strip.length, 1, dtype=self.dtype, device=q.device)
+            self.key_bias = zeros.masked_fill_(~key_ok[:, None], -math.inf)[None]
+            self.bad_keys = torch.cumsum(~key_ok, 0).tolist()
+        self.bad_rows = [] if row_ok is None else torch.cumsum(~row_ok, 0).tolist()
+        self.band_cache: dict[tuple[int, int, int], Tensor] = {}
+
+    def tiles(self) -> Iterator[_Tile]:
+        return _tiles(self.strip, self.q.shape[0], self.num_global)
+
+    def _band(self, rows: int, width: int, offset: int) -> Tensor:
+        """0 where row may see column, −∞ elsewhere; column c is key ``c − offset`` from the block's start."""
+        key = (rows, width, offset)
+        if key not in self.band_cache:
+            distance = torch.arange(width, device=self.q.device) - offset
+            distance = distance[None, :] - torch.arange(rows, device=self.q.device)[:, None]
+            hidden = (distance < -self.strip.left) | (distance > self.strip.right)
+            bias = torch.zeros(rows, width, dtype=self.dtype, device=self.q.device)
+            self.band_cache[key] = bias.masked_fill_(hidden, -math.inf)
+        return self.band_cache[key]
+
+    @staticmethod
+    def _any(running: list[int], part: slice) -> bool:
+        return bool(running) and running[part.stop - 1] > (running[part.start - 1] if part.start else 0)
+
+    def weights(self, tile: _Tile) -> tuple[Tensor, Tensor | None]:
+        """Softmax over [global keys | band] of every row of the tile, as (band part, global part)."""
+        queries, keys = tile.of_rows(self.q).to(self.dtype), tile.of_keys(self.k).to(self.dtype)
+        batch, rows, width = queries.shape[0], queries.shape[1], keys.shape[1]
+        band = self._band(rows, width, self.strip.left if tile.count else tile.rows.start - tile.keys.start)
+        scores = torch.baddbmm(band.expand(batch, rows, width), queries, keys.mT, alpha=self.scale)
+        if self._any(self.bad_keys, tile.keys):
+            assert self.key_bias is not None
+            scores += (tile.of_keys(self.key_bias) if tile.count == 0 else self._blocks_of_bias(tile)).mT
+        global_scores = None
+        if self.k_global is not None:
+            own = self.k_global[tile.zs].to(self.dtype)
+            global_scores = (
+                (queries.flatten(0, 1) @ own[0].T).unflatten(0, (batch, rows))
+                if tile.count
+                else (queries @ own.mT)
+            )
+            global_scores *= self.scale
+        padded = self._padded_rows(tile)
+        if padded is not None:  # their weights are never used; they only must not be NaN
+            scores.masked_fill_(padded, 0.0)
+        if global_scores is None:
+            return torch.softmax(scores, -1, out=scores), None
+        count = self.num_global
+        if tile.count == 0:
+            joint = torch.cat([global_scores, scores], -1)
+            torch.softmax(joint, -1, out=joint)
+            return joint[..., count:], joint[..., :count]
+        # Every row of a full block has hidden columns to spare: at its left, or for the first rows at its
+        # right.
+        scores[:, count:, :count] = global_scores[:, count:]
+        scores[:, :count, width - count :] = global_scores[:, :count]
+        torch.softmax(scores, -1, out=scores)
+        global_weights = torch.cat([scores[:, :count, width - count :], scores[:, count:, :count]], 1)
+        scores[:, count:, :count] = 0.0
+        scores[:, :count, width - count :] = 0.0
+        return scores, global_weights
+
+    def _blocks_of_bias(self, tile: _Tile) -> Tensor:
+        assert self.key_bias is not None
+        return _Tile(slice(0, 1), tile.rows, tile.keys, tile.size, tile.width, tile.count).of_keys(
+            self.key_bias
+        )
+
+    def _padded_rows(self, tile: _Tile) -> Tensor | None:
+        if not self._any(self.bad_rows, tile.rows):
+            return None
+        assert self.row_ok is not None
+        padded = ~self.row_ok[tile.rows]
+        return padded.view(tile.count, tile.size, 1) if tile.count else padded[None, :, None]
+
+    def keep(self, weights: Tensor | None) -> Tensor | None:
+        """Dropout's factors, 0 or 1 / (1 − p), the same in both passes; None without dropout."""
+        if weights is None or self.generator is None:
+            return None
+        kept = torch.empty(weights.shape, dtype=self.dtype, device=self.q.device)
+        return kept.bernoulli_(1.0 - self.dropout_p, generator=self.generator).div_(1.0 - self.dropout_p)
+
+
+def _times(x: Tensor, factor: Tensor | None) -> Tensor:
+    return x if factor is None else x * factor
+
+
+def _forward_strip(scores: _StripScores, v: Tensor, v_global: Tensor | None, out: Tensor) -> None:
+    for tile in scores.tiles():
+        band, on_global = scores.weights(tile)
+        band = _times(band, scores.keep(band))
+        values = tile.of_keys(v).to(scores.dtype)
+        target = tile.of_rows(out)
+        if target.is_contiguous() and target.dtype == scores.dtype:
+            result = torch.bmm(band, values, out=target)
+        else:
+            result = torch.bmm(band, values)
+        if on_global is not None:
+            assert v_global is not None
+            on_global = _times(on_global, scores.keep(on_global))
+            own = v_global[tile.zs].to(scores.dtype)
+            result.baddbmm_(on_global, own.expand(result.shape[0], -1, -1))
+        if result is not target:
+            target.copy_(result)
+
+
+def _backward_strip(
+    scores: _StripScores,
+    v: Tensor,
+    v_global: Tensor | None,
+    row_dot: Tensor,
+    grad_out: Tensor,
+    grads: tuple[Tensor, Tensor, Tensor],
+    grads_global: tuple[Tensor, Tensor] | None,
+) -> None:
+    """Adds to grads of k and v, writes that of q. ``row_dot`` is Σ out · grad_out of every row, (Z, n, 1)."""
+    grad_q, grad_k, grad_v = grads
+    for tile in scores.tiles():
+        band, on_global = scores.weights(tile)
+        kept = scores.keep(band)
+        queries, keys = tile.of_rows(scores.q).to(scores.dtype), tile.of_keys(scores.k).to(scores.dtype)
+        values, upstream = tile.of_keys(v).to(scores.dtype), tile.of_rows(grad_out)
+        dots = tile.of_rows(row_dot)
+        _add_to_keys(grad_v, tile, _times(band, kept), upstream)
+        if kept is None:
+            change = torch.baddbmm(dots.expand(band.shape), upstream, values.mT, beta=-1).mul_(band)
+        else:
+            change = torch.bmm(upstream, values.mT).mul_(kept).sub_(dots).mul_(band)
+        target = tile.of_rows(grad_q)
+        to_queries = torch.baddbmm(
+            change.new_zeros(1, 1, 1).expand_as(target), change, keys, beta=0, alpha=scores.scale
+        )
+        _add_to_keys(grad_k, tile, change, queries, scores.scale)
+        if on_global is not None:
+            assert v_global is not None
+            assert grads_global is not None
+            kept = scores.keep(on_global)
+            own_k = scores.k_global[tile.zs].to(scores.dtype)  # type: ignore[index]
+            own_v = v_global[tile.zs].to(scores.dtype)
+            _add_to_global(grads_global[1], tile, _times(on_global, kept), upstream)
+            change = _times(upstream @ own_v.mT, kept).sub_(dots).mul_(on_global).mul_(scores.scale)
+            to_queries += change @ own_k
+            _add_to_global(grads_global[0], tile, change, queries)
+        target.copy_(to_queries)
+
+
+def _add_to_keys(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
+    """total[keys of the tile] += weightsᵀ · rows; blocks whose keys overlap are added one after the other."""
+    if tile.count == 0:
+        tile.of_keys(total).baddbmm_(weights.mT, rows, alpha=scale)
+        return
+    every = -(-tile.width // tile.size)
+    for start in range(min(every, tile.count)):
+        part = tile.of_keys(total, every, start)
+        part.baddbmm_(weights[start::every].mT, rows[start::every], alpha=scale)
+
+
+def _add_to_global(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor) -> None:
+    if tile.count == 0:
+        total[tile.zs].baddbmm_(weights.mT, rows)
+    else:
+        total[tile.zs.start].addmm_(weights.flatten(0, 1).T, rows.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the masks mean, clip by clip: which keys and rows are ordinary, where the global tokens are."""
+
+    key_ok: Tensor | None
+    row_ok: Tensor | None
+    valid: Tensor | None
+    positions: tuple[Tensor, ...]
+    alike: bool
+
+
+def _read_masks(batch: int, global_mask: Tensor | None, valid_mask: Tensor | None) -> _Layout:
+    if valid_mask is not None and bool(valid_mask.all()):
+        valid_mask = None
+    if global_mask is not None:
+        global_mask = global_mask if valid_mask is None else global_mask & valid_mask
+        if not bool(global_mask.any()):
+            global_mask = None
+    key_ok = valid_mask
+    positions: tuple[Tensor, ...] = ()
+    if global_mask is not None:
+        key_ok = ~global_mask if valid_mask is None else valid_mask & ~global_mask
+        positions = tuple(row.nonzero().flatten() for row in global_mask)
+    alike = all(mask is None or bool((mask == mask[:1]).all()) for mask in (global_mask, valid_mask))
+    return _Layout(key_ok, valid_mask, valid_mask, positions, alike)
+
+
+def _head_runs(dilations: tuple[int, ...]) -> Iterator[tuple[slice, int]]:
+    """Evenly spaced runs of heads that share a dilation."""
+    for dilation in sorted(set(dilations)):
+        heads = [number for number, own in enumerate(dilations) if own == dilation]
+        while heads:
+            step = heads[1] - heads[0] if len(heads) > 1 else 1
+            size = 1
+            while size < len(heads) and heads[size] - heads[size - 1] == step:
+                size += 1
+            yield slice(heads[0], heads[size - 1] + 1, step), dilation
+            heads = heads[size:]
+
+
+def _strips(window: Window, layout: _Layout, tensors: tuple[Tensor, ...]) -> Iterator[_Strip]:
+    batch, heads, num_tokens, _ = tensors[0].shape
+    one_dilation = len(set(window.dilations)) == 1
+    mergeable = all(x.stride(0) == heads * x.stride(1) for x in tensors) or batch == 1
+    together = layout.alike and one_dilation and mergeable
+    for clips in [slice(0, batch)] if together else [slice(clip, clip + 1) for clip in range(batch)]:
+        for run, dilation in _head_runs(window.dilations):
+            # keys farther than the sequence is long do not exist
+            reach, step = (0, 1) if dilation >= num_tokens else (window.reach, dilation)
+            for first in range(step):
+                length = len(range(first, num_tokens, step))
+                left = min(reach, length - 1)
+                yield _Strip(clips, run, first, step, left, 0 if window.causal else left, length)
+
+
+def _generators(dropout_p: float, seed: int) -> tuple[torch.Generator | None, torch.Generator | None]:
+    """One stream of random numbers for the windows and one for the rows of global tokens."""
+    if dropout_p == 0.0:
+        return None, None
+    return torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
+
+
+def _global_rows(
+    clip: int, layout: _Layout, q: Tensor, k: Tensor, generator: torch.Generator | None, dropout_p: float
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor | None]]:
+    """Weights of a clip's global tokens over all real tokens: heads, positions, queries, weights, kept."""
+    dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+    positions = layout.positions[clip]
+    if len(positions) == 0:
+        return
+    _, heads, num_tokens, head_dim = q.shape
+    rows_per_tile = max(1, TILE_BYTES // (4 * num_tokens))
+    heads_per_tile = max(1, rows_per_tile // len(positions))
+    for first in range(0, heads, heads_per_tile):
+        some = slice(first, min(heads, first + heads_per_tile))
+        for rows in positions.split(rows_per_tile):
+            queries = q[clip, some][:, rows].to(dtype)
+            scores = (queries @ k[clip, some].to(dtype).mT).mul_(1.0 / math.sqrt(head_dim))
+            if layout.valid is not None:
+                scores.masked_fill_(~layout.valid[clip], -math.inf)
+            weights = torch.softmax(scores, -1)
+            kept = None
+            if generator is not None:
+                kept = torch.empty_like(weights).bernoulli_(1.0 - dropout_p, generator=generator)
+                kept.div_(1.0 - dropout_p)
+            yield some, rows, queries, weights, kept
+
+
+def window_forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    projections: tuple[Tensor, Tensor, Tensor] | None,
+    window: Window,
+    global_mask: Tensor | None,
+    valid_mask: Tensor | None,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+) -> Tensor:
+    """The output of windowed attention with global tokens, (B, heads, N, d); arguments as at the door."""
+    layout = _read_masks(q.shape[0], global_mask, valid_mask)
+    q, k, v = (_unit_stride(x) for x in (q, k, v))
+    out = torch.empty_like(q)
+    in_windows, in_rows = _generators(dropout_p, seed)
+    for strip in _strips(window, layout, (q, k, v, out)):
+        k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
+        scores = _StripScores(
+            strip,
+            strip.view(q),
+            strip.view(k),
+            k_global,
+            strip.along(layout.key_ok),
+            strip.along(layout.row_ok),
+            in_windows,
+            dropout_p,
+        )
+        _forward_strip(scores, strip.view(v), v_global, strip.view(out))
+    if layout.positions:
+        global_q, global_k, global_v = (q, k, v) if projections is None else projections
+        for clip in range(q.shape[0]):
+            for heads, rows, _, weights, kept in _global_rows(
+                clip, layout, global_q, global_k, in_rows, dropout_p
+            ):
+                result = _times(weights, kept) @ global_v[clip, heads].to(weights.dtype)
+                out[clip, heads, rows] = result.to(out.dtype)
+    if layout.valid is not None:
+        out.masked_fill_(~layout.valid[:, None, :, None], 0.0)
+    return out
+
+
+def window_backward(
+    grad_out: Tensor,
+    out: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    projections: tuple[Tensor, Tensor, Tensor] | None,
+    window: Window,
+    global_mask: Tensor | None,
+    valid_mask: Tensor | None,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+) -> tuple[Tensor, ...]:
+    """Gradients of q, k, v, and of the three projections of global tokens where there are any."""
+    layout = _read_masks(q.shape[0], global_mask, valid_mask)
+    dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+    q, k, v = (_unit_stride(x) for x in (q, k, v))
+    row_dot = (grad_out.to(dtype) * out.to(dtype)).sum(-1, keepdim=True)
+    grad_out = _unit_stride(grad_out.to(dtype))
+    row_dot_rows, grad_rows = row_dot, grad_out
+    special = _special_rows(layout, q.shape[2])
+    if special is not None:  # rows that the windows do not write: padding, and global tokens
+        grad_out = grad_out.masked_fill(special[:, None, :, None], 0.0)
+        row_dot = row_dot.masked_fill(special[:, None, :, None], 0.0)
+    grads = (
+        torch.empty_like(q, dtype=dtype),
+        torch.zeros_like(k, dtype=dtype),
+        torch.zeros_like(v, dtype=dtype),
+    )
+    in_windows, in_rows = _generators(dropout_p, seed)
+    for strip in _strips(window, layout, (q, k, v, row_dot, grad_out, *grads)):
+        k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
+        scores = _StripScores(
+            strip,
+            strip.view(q),
+            strip.view(k),
+            k_global,
+            strip.along(layout.key_ok),
+            strip.along(layout.row_ok),
+            in_windows,
+            dropout_p,
+        )
+        to_global = None
+        if k_global is not None and v_global is not None:
+            to_global = torch.zeros_like(k_global, dtype=dtype), torch.zeros_like(v_global, dtype=dtype)
+        views = strip.view(grads[0]), strip.view(grads[1]), strip.view(grads[2])
+        _backward_strip(
+            scores, strip.view(v), v_global, strip.view(row_dot), strip.view(grad_out), views, to_global
+        )
+        if to_global is not None:
+            positions = layout.positions[strip.clips.start]
+            for total, part in zip(grads[1:], to_global, strict=True):
+                whole = total[strip.clips, strip.heads]
+                whole[:, :, positions] += part.unflatten(0, whole.shape[:2])
+    own = grads
+    if projections is not None:
+        own = tuple(torch.zeros_like(x, dtype=dtype) for x in projections)  # type: ignore[assignment]
+    if layout.positions:
+        global_q, global_k, global_v = (q, k, v) if projections is None else projections
+        for clip in range(q.shape[0]):
+            for heads, rows, queries, weights, kept in _global_rows(
+                clip, layout, global_q, global_k, in_rows, dropout_p
+            ):
+                upstream = grad_rows[clip, heads][:, rows]
+                keys, values = global_k[clip, heads].to(dtype), global_v[clip, heads].to(dtype)
+                own[2][clip, heads] += _times(weights, kept).mT @ upstream
+                change = (
+                    _times(upstream @ values.mT, kept).sub_(row_dot_rows[clip, heads][:, rows]).mul_(weights)
+                )
+                change.mul_(1.0 / math.sqrt(q.shape[-1]))
+                own[1][clip, heads] += change.mT @ queries
+                own[0][clip, heads, rows] += change @ keys
+    result = grads if projections is None else (*grads, *own)
+    return tuple(x.to(q.dtype) for x in result)
+
+
+def _special_rows(layout: _Layout, num_tokens: int) -> Tensor | None:
+    if layout.positions:
+        special = torch.zeros(
+            len(layout.positions), num_tokens, dtype=torch.bool, device=layout.positions[0].device
+        )
+        for clip, positions in enumerate(layout.positions):
+            special[clip, positions] = True
+        return special if layout.valid is None else special | ~layout.valid
+    return None if layout.valid is None else ~layout.valid
+
+
+def _take_global(strip: _Strip, layout: _Layout, x: Tensor) -> Tensor | None:
+    """Rows of the global tokens of the strip's clips, (Z, G, d); None where there are none."""
+    if not layout.positions or len(layout.positions[strip.clips.start]) == 0:
+        return None
+    return x[strip.clips, strip.heads][:, :, layout.positions[strip.clips.start]].flatten(0, 1)
+
+
+def _unit_stride(x: Tensor) -> Tensor:
+    """A matrix product wants the numbers of a token beside each other."""
+    return x if x.stride(-1) == 1 else x.contiguous()
