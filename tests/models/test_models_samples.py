@@ -22,7 +22,7 @@ def small(name: str, **changes: object) -> torch.nn.Module:
 
 def inputs(model: torch.nn.Module, batch: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(7)
-    shape = (batch, 3, 64, 64) if isinstance(model, ViT) else (batch, 8, 3, 64, 64)
+    shape = (batch, 3, 32, 32) if isinstance(model, ViT) else (batch, 8, 3, 32, 32)
     return torch.randn(shape, generator=generator)
 
 

@@ -39,7 +39,10 @@ def follow_grid(attention: MultiHeadAttention, kernel: AttentionKernel) -> Multi
     on.
     """
     held = attention.kernel
-    inner = getattr(held, "recorded", held)
-    if inner != kernel:
-        attention.kernel = kernel if inner is held else replace(held, recorded=kernel)  # type: ignore[call-arg]
+    wrapped = next((name for name in ("recorded", "counted") if hasattr(held, name)), None)
+    if wrapped is None:
+        if held != kernel:
+            attention.kernel = kernel
+    elif getattr(held, wrapped) != kernel:
+        attention.kernel = replace(held, **{wrapped: kernel})
     return attention

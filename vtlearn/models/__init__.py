@@ -3,9 +3,11 @@ presets.
 """
 
 from vtlearn.models.baselines import FrameAverage, FrameAverageConfig, FrameGRU, FrameGRUConfig
-from vtlearn.models.catalogue import create_model, model_config, model_names
+from vtlearn.models.catalogue import build_model, create_model, model_config, model_names, tiny_twin
 from vtlearn.models.classifier import Classifier, VideoClassifier, count_parameters
+from vtlearn.models.cost import ModelCost, model_cost
 from vtlearn.models.image_start import init_from_image
+from vtlearn.models.pretrained import from_published
 from vtlearn.models.resnet import ResNet, ResNetConfig
 from vtlearn.models.timesformer import TimeSformer, TimeSformerConfig
 from vtlearn.models.vit import ViT, ViTConfig
@@ -19,6 +21,7 @@ __all__ = [
     "FrameAverageConfig",
     "FrameGRU",
     "FrameGRUConfig",
+    "ModelCost",
     "ResNet",
     "ResNetConfig",
     "TimeSformer",
@@ -29,9 +32,13 @@ __all__ = [
     "ViViT",
     "ViViTConfig",
     "VideoClassifier",
+    "build_model",
     "count_parameters",
     "create_model",
+    "from_published",
     "init_from_image",
     "model_config",
+    "model_cost",
     "model_names",
+    "tiny_twin",
 ]

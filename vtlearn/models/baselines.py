@@ -52,7 +52,7 @@ class FrameGRUConfig:
     @classmethod
     def samples(cls) -> FrameGRUConfig:
         """Small enough to train on the bundled clips on a CPU."""
-        return cls(backbone=ViTConfig.samples(), hidden_dim=96, num_classes=8)
+        return cls(backbone=ViTConfig.samples(), hidden_dim=64, num_classes=8)
 
 
 def _settle_backbone(config: FrameAverageConfig | FrameGRUConfig) -> None:
@@ -87,7 +87,7 @@ class FrameAverage(_Framewise):
 
     >>> model = FrameAverage(FrameAverageConfig.samples()).eval()
     >>> import torch
-    >>> clips = torch.randn(1, 3, 3, 64, 64)
+    >>> clips = torch.randn(1, 3, 3, 32, 32)
     >>> torch.allclose(model(clips), model(clips.flip(1)), atol=1e-6)
     True
     """
@@ -117,7 +117,7 @@ class FrameGRU(_Framewise):
         config: the sizes.
 
     >>> import torch
-    >>> FrameGRU(FrameGRUConfig.samples())(torch.zeros(2, 3, 3, 64, 64)).shape
+    >>> FrameGRU(FrameGRUConfig.samples())(torch.zeros(2, 3, 3, 32, 32)).shape
     torch.Size([2, 8])
     """
 

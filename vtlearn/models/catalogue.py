@@ -27,6 +27,8 @@ class Preset:
 
 VIT, DEIT, RESNET = "arXiv 2010.11929", "arXiv 2012.12877", "arXiv 1512.03385"
 VTN_PAPER, TIMESFORMER, VIVIT = "arXiv 2102.00719", "arXiv 2102.05095", "arXiv 2103.15691"
+VTN_REBUILT = VTN_PAPER + ", reconstruction"
+TIMESFORMER_REBUILT = TIMESFORMER + ", reconstruction"
 SAMPLES = "sized for the bundled clips"
 
 
@@ -48,23 +50,31 @@ PRESETS: dict[str, Preset] = {
     "resnet50": Preset(ResNetConfig.resnet50, RESNET),
     "resnet101": Preset(ResNetConfig.resnet101, RESNET),
     "vtn_vit_base": Preset(VTNConfig.vit_base, VTN_PAPER),
+    "vtn_resnet50": Preset(
+        lambda: VTNConfig.with_backbone(ResNetConfig.resnet50(), mlp_dim=4096), VTN_REBUILT
+    ),
+    "vtn_resnet101": Preset(
+        lambda: VTNConfig.with_backbone(ResNetConfig.resnet101(), mlp_dim=4096),
+        VTN_REBUILT,
+    ),
+    "vtn_deit_tiny": Preset(lambda: VTNConfig.with_backbone(ViTConfig.tiny()), VTN_REBUILT),
+    "vtn_deit_base": Preset(lambda: VTNConfig.with_backbone(ViTConfig.base()), VTN_REBUILT),
+    "vtn_deit_base_distilled": Preset(
+        lambda: VTNConfig.with_backbone(ViTConfig.distilled_base()), VTN_REBUILT
+    ),
     "timesformer_base": Preset(TimeSformerConfig.base, TIMESFORMER),
     "timesformer_high_resolution": Preset(TimeSformerConfig.high_resolution, TIMESFORMER),
     "timesformer_large": Preset(TimeSformerConfig.large, TIMESFORMER),
     "timesformer_base_joint": Preset(_timesformer(TimeSformerConfig.base(), "joint"), TIMESFORMER),
     "timesformer_base_space": Preset(_timesformer(TimeSformerConfig.base(), "space"), TIMESFORMER),
     "timesformer_base_space_first": Preset(
-        _timesformer(TimeSformerConfig.base(), "space_first"), TIMESFORMER + ", reconstruction"
+        _timesformer(TimeSformerConfig.base(), "space_first"), TIMESFORMER_REBUILT
     ),
     "timesformer_base_parallel": Preset(
-        _timesformer(TimeSformerConfig.base(), "parallel"), TIMESFORMER + ", reconstruction"
+        _timesformer(TimeSformerConfig.base(), "parallel"), TIMESFORMER_REBUILT
     ),
-    "timesformer_base_sparse": Preset(
-        _timesformer(TimeSformerConfig.base(), "sparse"), TIMESFORMER + ", reconstruction"
-    ),
-    "timesformer_base_axial": Preset(
-        _timesformer(TimeSformerConfig.base(), "axial"), TIMESFORMER + ", reconstruction"
-    ),
+    "timesformer_base_sparse": Preset(_timesformer(TimeSformerConfig.base(), "sparse"), TIMESFORMER_REBUILT),
+    "timesformer_base_axial": Preset(_timesformer(TimeSformerConfig.base(), "axial"), TIMESFORMER_REBUILT),
     "vivit_base_joint": Preset(_vivit(ViViTConfig.base("joint")), VIVIT),
     "vivit_base_factorised_encoder": Preset(_vivit(ViViTConfig.base()), VIVIT),
     "vivit_base_factorised_self_attention": Preset(
@@ -156,6 +166,43 @@ def override(config: Any, **overrides: Any) -> Any:
         chosen: Any = here.get("backbone", backbone)
         here["backbone"] = dataclasses.replace(chosen, **there)
     return dataclasses.replace(config, **here)
+
+
+def tiny_twin(name: str, **overrides: Any) -> Any:
+    """The configuration of a preset shrunk to a few thousand parameters: the same parts, for tests and for
+    looking inside.
+
+    Frames, rows and columns of tokens are 3, 2 and 5 (in tubelets where there are any), so that no two axes
+    agree.
+
+    >>> tiny_twin("timesformer_base_joint").attention
+    'joint'
+    """
+    return override(_shrink(preset(name).config()), **overrides)
+
+
+def _shrink(config: Any) -> Any:
+    small: dict[str, Any] = {"num_classes": 7}
+    if isinstance(config, ResNetConfig):
+        return dataclasses.replace(config, layers=(1, 1, 1, 1), width=4, **small)
+    if isinstance(config, (FrameAverageConfig, FrameGRUConfig, VTNConfig)):
+        assert isinstance(config.backbone, (ViTConfig, ResNetConfig))
+        small |= {"backbone": _shrink(config.backbone), "num_frames": 3}
+    if isinstance(config, FrameGRUConfig):
+        small["hidden_dim"] = 11
+    elif isinstance(config, VTNConfig):
+        width = 128 if isinstance(config.backbone, ResNetConfig) else 24
+        small |= {"embed_dim": width, "num_heads": 2, "depth": 2, "mlp_dim": 30, "window_size": 3}
+        small |= {"head_hidden_dim": 13, "num_positions": 17}
+    elif isinstance(config, (ViTConfig, TimeSformerConfig, ViViTConfig)):
+        small |= {"image_size": (8, 20), "embed_dim": 24, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5}
+        if isinstance(config, ViViTConfig):
+            small |= {"num_frames": 6, "tubelet_size": (2, 4, 4), "temporal_depth": 1}
+        else:
+            small["patch_size"] = 4
+        if isinstance(config, TimeSformerConfig):
+            small["num_frames"] = 3
+    return dataclasses.replace(config, **small)
 
 
 def build_model(config: Any) -> Classifier:

@@ -58,7 +58,7 @@ def init_from_image(model: nn.Module, vit_state_dict: ImageWeights, *, resize: s
     >>> from vtlearn.models.catalogue import create_model
     >>> image, video = create_model("vit_samples").eval(), create_model("timesformer_samples").eval()
     >>> init_from_image(video, image.state_dict())
-    >>> frame = torch.randn(1, 3, 64, 64)
+    >>> frame = torch.randn(1, 3, 32, 32)
     >>> clip = frame[:, None].expand(-1, 8, -1, -1, -1)
     >>> torch.allclose(video.forward_features(clip), image.forward_features(frame), atol=1e-5)
     True
@@ -101,10 +101,11 @@ def _copy(target: nn.Module, wanted: Mapping[str, Tensor], fresh: tuple[str, ...
 
 
 def _table(weights: ImageWeights, grid: tuple[int, int], resize: str, num_extra: int = 1) -> Tensor:
+    """The image's positions on ``grid``: as they are where their number fits, else resized from a square."""
     table = weights["pos_embed"]
-    return resize_grid_table(
-        table, square_grid(table.shape[1] - num_extra), grid, mode=resize, num_extra=num_extra
-    )
+    length = table.shape[1] - num_extra
+    old = grid if length == grid[0] * grid[1] else square_grid(length)
+    return resize_grid_table(table, old, grid, mode=resize, num_extra=num_extra)
 
 
 def _require_keys(weights: ImageWeights, *keys: str) -> None:

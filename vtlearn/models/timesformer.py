@@ -113,7 +113,16 @@ class TimeSformerConfig:
     @classmethod
     def samples(cls) -> TimeSformerConfig:
         """Small enough to train on the bundled clips on a CPU."""
-        return cls(image_size=64, embed_dim=96, depth=4, num_heads=4, drop_path=0.0, num_classes=8)
+        return cls(
+            image_size=32,
+            patch_size=8,
+            embed_dim=64,
+            depth=4,
+            num_heads=4,
+            mlp_ratio=2.0,
+            drop_path=0.0,
+            num_classes=8,
+        )
 
 
 class _SpaceTimeBlock(nn.Module):
@@ -328,7 +337,7 @@ class TimeSformer(VideoClassifier):
         config: sizes and scheme.
 
     >>> model = TimeSformer(TimeSformerConfig.samples())
-    >>> model(torch.zeros(2, 8, 3, 64, 64)).shape
+    >>> model(torch.zeros(2, 8, 3, 32, 32)).shape
     torch.Size([2, 8])
     """
 

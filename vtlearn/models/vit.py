@@ -115,7 +115,16 @@ class ViTConfig:
     @classmethod
     def samples(cls) -> ViTConfig:
         """Small enough to train on the bundled clips on a CPU."""
-        return cls(image_size=64, embed_dim=96, depth=4, num_heads=4, num_classes=8)
+        return cls(
+            image_size=32,
+            patch_size=8,
+            embed_dim=64,
+            depth=4,
+            num_heads=4,
+            mlp_ratio=2.0,
+            pooling="mean",
+            num_classes=8,
+        )
 
 
 class ViT(Classifier):
@@ -130,7 +139,7 @@ class ViT(Classifier):
         config: the sizes.
 
     >>> vit = ViT(ViTConfig.samples())
-    >>> vit(torch.zeros(2, 3, 64, 64)).shape
+    >>> vit(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 8])
     """
 

@@ -140,10 +140,12 @@ class ViViTConfig:
         return dataclasses.replace(
             cls.base(encoder),
             num_frames=8,
-            image_size=64,
-            embed_dim=96,
+            image_size=32,
+            tubelet_size=(2, 8, 8),
+            embed_dim=64,
             depth=4,
             num_heads=4,
+            mlp_ratio=2.0,
             temporal_depth=2,
             num_classes=8,
         )
@@ -439,7 +441,7 @@ class ViViT(VideoClassifier):
         config: sizes and encoder.
 
     >>> model = ViViT(ViViTConfig.samples("joint"))
-    >>> model(torch.zeros(2, 8, 3, 64, 64)).shape
+    >>> model(torch.zeros(2, 8, 3, 32, 32)).shape
     torch.Size([2, 8])
     """
 

@@ -126,21 +126,38 @@ class VTNConfig:
         return cls()
 
     @classmethod
+    def with_backbone(cls, backbone: ViTConfig | ResNetConfig, mlp_dim: int | None = None) -> VTNConfig:
+        """The released temporal encoder at the width of another backbone: the paper's R50, R101 and DeiT
+        rows.
+
+        A reconstruction: only ViT-B's configuration was released. The width follows the backbone's features,
+        with heads of 64 channels as in the release.
+        """
+        features = backbone.embed_dim if isinstance(backbone, ViTConfig) else backbone.width * 32
+        return cls(
+            backbone=dataclasses.replace(backbone, num_classes=0),
+            embed_dim=features,
+            num_heads=features // 64,
+            mlp_dim=mlp_dim or 4 * features,
+            head_hidden_dim=features,
+        )
+
+    @classmethod
     def samples(cls) -> VTNConfig:
         """Small enough to train on the bundled clips on a CPU."""
         return cls(
             backbone=dataclasses.replace(ViTConfig.samples(), num_classes=0),
             num_frames=8,
-            embed_dim=96,
+            embed_dim=64,
             depth=2,
             num_heads=4,
-            mlp_dim=384,
+            mlp_dim=128,
             window_size=9,
             num_positions=64,
             past_table="squeeze",
             dropout=0.0,
             attention_dropout=0.0,
-            head_hidden_dim=96,
+            head_hidden_dim=64,
             head_dropout=0.0,
             num_classes=8,
         )
@@ -254,7 +271,7 @@ class VTN(VideoClassifier):
             ``config.backbone``.
 
     >>> model = VTN(VTNConfig.samples()).eval()
-    >>> model(torch.zeros(2, 8, 3, 64, 64), torch.arange(0, 32, 4).expand(2, -1)).shape
+    >>> model(torch.zeros(2, 8, 3, 32, 32), torch.arange(0, 32, 4).expand(2, -1)).shape
     torch.Size([2, 8])
     """
 
