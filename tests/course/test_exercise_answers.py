@@ -1,4 +1,4 @@
-"""Every exercise of every lesson: right answers pass, the usual and the listed wrong ones fail with their message."""
+"""Every exercise of every lesson: right answers pass, wrong ones fail with their own message."""
 
 from __future__ import annotations
 

@@ -320,7 +320,7 @@ def _cell(kind: str, source: str, name: str, tags: Sequence[str]) -> NotebookNod
 
 
 def _fixed(outputs: list[NotebookNode], cell_id: str) -> list[NotebookNode]:
-    """Outputs with streams joined, widget ids derived from the cell, and tracebacks cut to their last line."""
+    """Outputs with streams joined, widget ids derived from the cell, tracebacks cut to their last line."""
     joined: list[NotebookNode] = []
     for output in outputs:
         last = joined[-1] if joined else None

@@ -1,4 +1,4 @@
-"""The learner's own copies of the lessons: made once, never overwritten, restored on request with a backup."""
+"""The learner's own copies of the lessons: made once, never overwritten, restored only on request."""
 
 from __future__ import annotations
 
