@@ -97,7 +97,7 @@ class SlidingWindowAttention(AttentionKernel):
     """
 
     window_size: int
-    dilation: int | tuple[int, ...] = 1
+    dilation: int | Sequence[int] = 1
     causal: bool = False
 
     takes_global_mask: ClassVar[bool] = True
@@ -133,7 +133,7 @@ class SlidingWindowAttention(AttentionKernel):
         )
 
     def pattern(self, num_tokens: int) -> Pattern:
-        window: Pattern = Dilated(self.window_size, self.dilation)
+        window: Pattern = Dilated(self.window_size, normalise_dilation(self.dilation))
         return window & Causal() if self.causal else window
 
     def weights(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -186,7 +186,7 @@ class _StripScores:
         scores = torch.baddbmm(band.expand(batch, rows, width), queries, keys.mT, alpha=self.scale)
         if self._any(self.bad_keys, tile.keys):
             assert self.key_bias is not None
-            scores += (tile.of_keys(self.key_bias) if tile.count == 0 else self._blocks_of_bias(tile)).mT
+            scores += replace(tile, zs=slice(0, 1)).of_keys(self.key_bias).mT
         global_scores = None
         if self.k_global is not None:
             own = self.k_global[tile.zs].to(self.dtype)
@@ -215,12 +215,6 @@ class _StripScores:
         scores[:, count:, :count] = 0.0
         scores[:, :count, width - count :] = 0.0
         return scores, global_weights
-
-    def _blocks_of_bias(self, tile: _Tile) -> Tensor:
-        assert self.key_bias is not None
-        return _Tile(slice(0, 1), tile.rows, tile.keys, tile.size, tile.width, tile.count).of_keys(
-            self.key_bias
-        )
 
     def _padded_rows(self, tile: _Tile) -> Tensor | None:
         if not self._any(self.bad_rows, tile.rows):
