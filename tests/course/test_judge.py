@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import sys
@@ -60,10 +61,8 @@ def never_ends(x):
 
 def stubborn(x):
     while True:
-        try:
+        with contextlib.suppress(Exception):
             never_ends(x)
-        except Exception:
-            pass
 
 
 def leaves(x):

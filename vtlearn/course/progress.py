@@ -6,6 +6,7 @@ import ast
 import contextlib
 import inspect
 import json
+import linecache
 import os
 import sys
 import tempfile
@@ -149,7 +150,8 @@ def source_of(answer: Any) -> str | None:
 
 
 def _gather(thing: Any, pieces: list[str], seen: set[str]) -> None:
-    source = textwrap.dedent(inspect.getsource(thing))
+    source = _source_of_class(thing) if isinstance(thing, type) else inspect.getsource(thing)
+    source = textwrap.dedent(source)
     tree = ast.parse(source)
     seen.add(getattr(thing, "__name__", ""))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -168,6 +170,18 @@ def _gather(thing: Any, pieces: list[str], seen: set[str]) -> None:
         elif isinstance(value, (bool, int, float, str)):
             pieces.append(f"{name} = {value!r}\n")
     pieces.append(source)
+
+
+def _source_of_class(thing: type) -> str:
+    """A class typed into a notebook belongs to no file; its methods still know their cell."""
+    for member in vars(thing).values():
+        if isinstance(member, FunctionType):
+            text = "".join(linecache.getlines(member.__code__.co_filename))
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+                    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                    return "\n".join(text.splitlines()[first - 1 : node.end_lineno]) + "\n"
+    raise OSError(f"no source of {thing.__name__}")
 
 
 def _globals_of(thing: Any) -> dict[str, Any]:
