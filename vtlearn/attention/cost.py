@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vtlearn.attention.patterns import Full, Pattern
-from vtlearn.errors import require, require_positive
+from vtlearn.errors import require, require_odd, require_positive
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def window_pairs(
     >>> window_pairs(11, 5, global_tokens=1), (SlidingWindow(5) | GlobalTokens(0)).allowed_pairs(11)
     (65, 65)
     """
-    require_positive(num_tokens=num_tokens, window_size=window_size, dilation=dilation)
+    require_positive(num_tokens=num_tokens, dilation=dilation)
+    require_odd(window_size=window_size)
     require(0 <= global_tokens <= num_tokens, "global_tokens", global_tokens, f"between 0 and {num_tokens}")
     reach = window_size // 2
     sides = 1 if causal else 2
