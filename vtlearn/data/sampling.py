@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -153,6 +153,7 @@ def seconds_covered(num_frames: int, frame_stride: int, fps: float) -> float:
     return num_frames * frame_stride / fps
 
 
+@runtime_checkable
 class FrameSampler(Protocol):
     """Chooses the frames of one clip; without a generator the choice is fixed and central."""
 
