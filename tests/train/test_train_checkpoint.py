@@ -340,6 +340,43 @@ def test_replacing_leaves_one_whole_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path / "a").step == 2
 
 
+def die_before_operation(number):
+    """End this process, as a kill would, just before its ``number``-th operation on files."""
+    seen = [0]
+
+    def watch(event, arguments):
+        if event == "open" or event.startswith(("os.", "shutil.")):
+            seen[0] += 1
+            if seen[0] == number:
+                os._exit(9)
+
+    sys.addaudithook(watch)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
+def test_a_kill_before_any_single_file_operation_leaves_a_whole_checkpoint(tmp_path):
+    root, model = tmp_path / "run", tiny()
+    steps_found = []
+    for number in range(1, 400):
+        folder = step_folder(root, 4)
+        save(folder, model, step=1, random_state=False)
+        child = os.fork()
+        if child == 0:
+            die_before_operation(number)
+            save(folder, model, step=2, random_state=False)
+            os._exit(0)
+        finished = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        found = latest_checkpoint(root)
+        assert found is not None, number
+        steps_found.append(found.step)
+        if finished:
+            break
+    assert steps_found[0] == 1
+    assert steps_found[-1] == 2
+    assert steps_found == sorted(steps_found)  # the old one up to some operation, the new one from there on
+    assert len(steps_found) > 10
+
+
 def test_a_kill_between_the_two_renames_is_healed(tmp_path):
     folder = step_folder(tmp_path, 4)
     save(folder, tiny(), step=4)

@@ -267,6 +267,10 @@ def test_the_seed_alone_decides_a_steps_random_numbers():
     assert losses(False, 3) != losses(False, 4)
     assert losses(False, None) != losses(True, None)
 
+    still = tiny(dropout=0.5)
+    steps = train_steps(still, tuples([6]) * 5, optimizer=sgd(still, 1e-30), seed=3)
+    assert len({step.loss for step in steps}) == 5  # the same clips and weights, another dropout each step
+
 
 def test_a_custom_loss_over_plain_tensors():
     model = tiny()
