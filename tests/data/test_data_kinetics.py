@@ -185,6 +185,29 @@ def test_folders_with_annotation_files(tmp_path: Path) -> None:
     }
 
 
+def test_folders_with_two_labellings_of_the_same_clips(tmp_path: Path) -> None:
+    touch(tmp_path, "a_000001_000002.mp4", "b_000001_000002.mp4")
+    for name, labels in {"shape_train": "xy", "way_train": "pp"}.items():
+        rows = "".join(f"{label},{clip},1,2,train,0\n" for label, clip in zip(labels, "ab", strict=True))
+        write(tmp_path / f"{name}.csv", HEADING + rows)
+    clips = read_clip_folder(tmp_path)
+    assert clips.class_names == {"shape": ("x", "y"), "way": ("p",)}
+    assert [dict(record.labels) for record in clips.records] == [
+        {"shape": 0, "way": 0},
+        {"shape": 1, "way": 0},
+    ]
+
+
+def test_a_second_label_is_reported(tmp_path: Path) -> None:
+    touch(tmp_path, "a_000001_000002.mp4")
+    rows = [Annotation(label, "a", 1, 2, "train") for label in ("run", "walk", "run")]
+    clips = match_annotations({"label": rows}, tmp_path)
+    assert dict(clips.records[0].labels) == {"label": 0}
+    assert [str(entry) for entry in clips.left_out] == [
+        "a_000001_000002 as 'walk': the clip has a label already"
+    ]
+
+
 @pytest.mark.parametrize("names", [[], ["a.mp4"], ["run/notes.txt"]])
 def test_folders_without_a_labelled_clip(tmp_path: Path, names: list[str]) -> None:
     touch(tmp_path, *names)

@@ -295,6 +295,7 @@ def match_annotations(
     }
     labels: dict[str, dict[str, int]] = {}
     first: dict[str, Annotation] = {}
+    left_out: list[LeftOut] = []
     for labelling, rows in annotations.items():
         numbers = {label: number for number, label in enumerate(names[labelling])}
         for row in rows:
@@ -304,7 +305,10 @@ def match_annotations(
             if row.label is not None:
                 if row.label not in numbers:
                     raise DataError(f"row {row.row} of {labelling!r} has the unknown label {row.label!r}")
-                given[labelling] = numbers[row.label]
+                if given.setdefault(labelling, numbers[row.label]) != numbers[row.label]:
+                    left_out.append(
+                        LeftOut(f"{row.clip_name} as {row.label!r}", "the clip has a label already")
+                    )
     return ClipSet(
         records=tuple(
             ClipRecord(
@@ -314,14 +318,15 @@ def match_annotations(
             if name in clips
         ),
         class_names=names,
-        left_out=tuple(LeftOut(name, "missing") for name in first if name not in clips),
+        left_out=(*left_out, *(LeftOut(name, "missing") for name in first if name not in clips)),
     )
 
 
 def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> ClipSet:
     """The clips of a folder, in whichever of the usual layouts it has.
 
-    - annotation files in the folder or in its ``annotations/``: their labels and splits;
+    - annotation files in the folder or in its ``annotations/``: their labels and splits; files named
+      ``<labelling>_<split>.csv`` that give the same clips different labels are labellings of their own;
     - ``train/<label>/clip.mp4``, ``val/…``, ``test/…``: the folder names;
     - ``<label>/clip.mp4``: the folder names, without splits (`split_by_source` makes them).
 
@@ -341,13 +346,24 @@ def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> 
         if path.name.endswith((".csv", ".csv.gz"))
     )
     if tables:
-        rows = [row for table in tables for row in read_annotations(table)]
-        found = match_annotations({labelling: rows}, top)
+        found = match_annotations(_read_tables(tables, labelling), top)
     else:
         found = _read_label_folders(top, labelling)
     if not any(record.labels for record in found.records):
         raise DataError(f"{top}: no labelled clip (expected <label>/<clip>.mp4 or annotation files)")
     return found
+
+
+def _read_tables(tables: Sequence[Path], labelling: str) -> dict[str, list[Annotation]]:
+    """The rows of annotation files by labelling: one, unless their names tell several that share clips."""
+    groups: dict[str, list[Annotation]] = defaultdict(list)
+    for table in tables:
+        name = re.sub(r"\.csv(\.gz)?$", "", table.name)
+        groups[re.sub(rf"_?({'|'.join(SPLIT_NAMES)})$", "", name)] += read_annotations(table)
+    clips = [{row.clip_name for row in rows} for rows in groups.values()]
+    if len(clips) > 1 and len(set.union(*clips)) < sum(map(len, clips)):
+        return dict(groups)
+    return {labelling: [row for rows in groups.values() for row in rows]}
 
 
 def _read_label_folders(top: Path, labelling: str) -> ClipSet:
