@@ -83,6 +83,8 @@ def assemble(source: Path, *, solved: bool = False) -> NotebookNode:
     cells: list[NotebookNode] = []
     seen: Counter[str] = Counter()
     for cell in jupytext.reads(text, fmt="py:percent").cells:
+        if not cell.source.strip():
+            continue
         if "exercise" in tags_of(cell):
             found = re.search(r"\d\d\.\d{1,2}", cell.source)
             require(
