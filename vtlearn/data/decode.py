@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,44 @@ def decode_all(path: str | os.PathLike[str], decoder: str | None = None) -> UInt
     """Every frame of a video file; arguments and errors of `open_video`."""
     with open_video(path, decoder) as video:
         return video.frames(range(video.num_frames))
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a whole pass over a video has shown.
+
+    Attributes:
+        num_frames: frames that decode.
+        corrupt_frames: those among them that the decoder had to patch.
+        fps: frames per second.
+        height, width: pixels.
+        decoder: the decoder that `open_video` uses for this file when none is named.
+    """
+
+    num_frames: int
+    corrupt_frames: int
+    fps: float
+    height: int
+    width: int
+    decoder: str
+
+
+def probe_video(path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> VideoFacts:
+    """Decode a whole file, keeping nothing: what to expect of it when clips are read from it.
+
+    Raises:
+        DataError: as for `open_video`; also where fewer frames decode than the file announces, or a frame
+            that the automatic decoder is asked for does not come.
+    """
+    with open_video(path, "pyav", time_limit=time_limit) as video:
+        assert isinstance(video, _PyavReader)
+        num_frames, corrupt = video.decode_through()
+        if num_frames < video.num_frames:
+            raise DataError(f"{video.path}: {num_frames} of {video.num_frames} announced frames decode")
+        facts = (video.num_frames, corrupt, video.fps, *video.size)
+    with open_video(path, time_limit=time_limit) as video:
+        video.frames([0, num_frames - 1])
+        return VideoFacts(*facts, decoder=video.decoder)
 
 
 def decord_available() -> bool:
@@ -315,6 +354,17 @@ class _PyavReader(VideoReader):
                 if number == len(self._times) or self._times[number] != frame.pts:
                     continue
             yield number, frame
+
+    def decode_through(self) -> tuple[int, int]:
+        """Decode every frame: how many there are, and how many of them had to be patched."""
+        count = corrupt = 0
+        self._deadline = time.monotonic() + self.time_limit
+        with self._named_errors():
+            self._restart()
+            for _, frame in self._numbered_frames():
+                count += 1
+                corrupt += bool(frame.is_corrupt)
+        return count, corrupt
 
     def _decode(self, visit: list[int]) -> Tensor:
         self._deadline = time.monotonic() + self.time_limit

@@ -184,7 +184,11 @@ def parse_clip_name(stem: str) -> tuple[str, int | None, int | None]:
 
 
 def walk_files(root: str | os.PathLike[str]) -> Iterator[Path]:
-    """Every entry below ``root`` that is not a folder, in a fixed order; links that lead in a circle end."""
+    """Every file below ``root``, in a fixed order; links that lead in a circle end.
+
+    A folder that is named like a video is given too, so that it is named as what it is. Hidden files and
+    folders are passed over.
+    """
     seen: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -193,7 +197,8 @@ def walk_files(root: str | os.PathLike[str]) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(files):
+        named_as_videos = (name for name in subfolders if Path(name).suffix.lower() in VIDEO_SUFFIXES)
+        for name in sorted([*files, *named_as_videos]):
             if not name.startswith("."):
                 yield Path(folder, name)
 

@@ -1,0 +1,216 @@
+"""A check of a folder names every file, survives damage and interruption, and reads nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_data_decode import broken_files, damaged
+
+from vtlearn.data import manifest as manifests
+from vtlearn.data.decode import probe_video
+from vtlearn.data.kinetics import Annotation, ClipRecord, read_clip_folder
+from vtlearn.data.loader import ClipDataset, ClipLoader, InTurn
+from vtlearn.data.manifest import FileStatus, Manifest, check_file, check_folder, coverage
+from vtlearn.data.sampling import UniformSampler
+from vtlearn.errors import ArgumentError, DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clip_writer: Callable[..., np.ndarray]) -> Path:
+    """Two good clips, a short one, a copy, a damaged one and a file of another kind."""
+    root = tmp_path / "set"
+    clip_writer(root / "run" / "a_000001_000002.mp4", num_frames=9, seed=1)
+    clip_writer(root / "run" / "b_000001_000002.mp4", num_frames=9, seed=2)
+    clip_writer(root / "walk" / "c_000001_000002.mp4", num_frames=2, seed=3)
+    good = (root / "run" / "a_000001_000002.mp4").read_bytes()
+    (root / "walk" / "d_000001_000002.mp4").write_bytes(good)
+    (root / "walk" / "e_000001_000002.mp4").write_bytes(good[:-300])
+    (root / "notes.txt").write_text("hello")
+    return root
+
+
+ROWS = [Annotation("run", name, 1, 2, "val") for name in ("a", "c", "e", "gone")]
+
+
+def by_name(found: Manifest) -> dict[str, FileStatus]:
+    return {Path(entry.path).stem[:1]: entry for entry in found.clips}
+
+
+def test_every_file_has_a_status_and_a_reason(folder: Path) -> None:
+    found = check_folder(folder, annotations=ROWS, min_frames=5, workers=2)
+    entries = by_name(found)
+    assert {name: (entry.status, entry.reason) for name, entry in entries.items()} == {
+        "a": ("unverified", ""),
+        "b": ("unverified", ""),
+        "c": ("too short", "2 of 5 frames"),
+        "d": ("duplicate", "the same bytes as run/a_000001_000002.mp4"),
+        "e": ("damaged", entries["e"].reason),
+        "g": ("missing", "named by the annotations"),
+        "n": ("no video", ""),
+    }
+    assert "truncated" in entries["e"].reason
+    first = entries["a"]
+    assert (first.num_frames, first.corrupt_frames, first.fps, first.height, first.width) == (
+        9,
+        0,
+        10.0,
+        34,
+        46,
+    )
+    assert first.decoder in ("decord", "pyav")
+    assert first.bytes == (folder / first.path).stat().st_size
+    assert [entry.path for entry in found.clips] == sorted(entry.path for entry in found.clips)
+    assert found.counts() == dict(
+        zip(
+            ["unverified", "too short", "duplicate", "damaged", "missing", "no video"],
+            [2, 1, 1, 1, 1, 1],
+            strict=True,
+        )
+    )
+    assert "walk/e_000001_000002.mp4: damaged (truncated" in found.describe()
+    assert coverage(ROWS, found) == (1, 4)
+
+
+def test_known_checksums_find_concealed_damage(folder: Path) -> None:
+    names = ["run/a_000001_000002.mp4", "run/b_000001_000002.mp4"]
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    sums[names[1]] = sums[names[0]]
+    entries = by_name(check_folder(folder, checksums=sums))
+    assert entries["a"].status == "present"
+    assert (entries["b"].status, entries["b"].reason) == ("damaged", "its bytes differ from its checksum")
+
+
+def test_saved_and_loaded(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    found = check_folder(folder, manifest=path)
+    assert Manifest.load(path) == found
+    content = json.loads(path.read_text())
+    assert {"path", "status", "reason"} <= content["clips"][0].keys()
+    assert sorted(tmp_path.iterdir()) == [path, folder]
+    for text in ("", "{}", '{"root": "x", "clips": [{"path": "a"}]}', "[]"):
+        path.write_text(text)
+        with pytest.raises(DataError, match="not a manifest"):
+            Manifest.load(path)
+    with pytest.raises(ArgumentError, match=r"^status must be"):
+        FileStatus("a.mp4", "fine")
+
+
+def test_interrupted_and_taken_up(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "manifest.json"
+    whole = check_folder(folder)
+    read: list[str] = []
+
+    def stopping(limit: int) -> Callable[..., FileStatus]:
+        def check(path: Path, name: str, **settings: object) -> FileStatus:
+            if len(read) == limit:
+                raise KeyboardInterrupt
+            read.append(name)
+            return check_file(path, name, **settings)  # type: ignore[arg-type]
+
+        return check
+
+    monkeypatch.setattr(manifests, "check_file", stopping(2))
+    with pytest.raises(KeyboardInterrupt):
+        check_folder(folder, manifest=path)
+    assert not path.exists()
+    with open(f"{path}.journal", "a") as journal:
+        journal.write('{"path": "run/b')  # killed in the middle of a line
+    monkeypatch.setattr(manifests, "check_file", stopping(99))
+    assert check_folder(folder, manifest=path) == whole
+    assert sorted(read) == sorted(entry.path for entry in whole.clips if entry.status != "no video")
+
+    read.clear()
+    assert check_folder(folder, manifest=path) == whole
+    assert read == []
+    (folder / "walk" / "c_000001_000002.mp4").write_bytes(
+        (folder / "run" / "b_000001_000002.mp4").read_bytes()
+    )
+    (folder / "walk" / "d_000001_000002.mp4").unlink()
+    again = by_name(check_folder(folder, manifest=path, min_frames=5))
+    assert read == ["walk/c_000001_000002.mp4"]
+    assert again["c"].status == "duplicate"
+    assert "d" not in again
+    shorter = by_name(check_folder(folder, manifest=path, min_frames=10))
+    assert shorter["a"].reason == "9 of 10 frames"
+    assert len(read) == 1
+
+
+def test_the_manifest_inside_the_folder_is_not_one_of_its_files(folder: Path) -> None:
+    found = check_folder(folder, manifest=folder / "manifest.json")
+    assert check_folder(folder, manifest=folder / "manifest.json") == found
+    assert "manifest.json" not in {entry.path for entry in found.clips}
+
+
+def test_training_takes_what_is_usable(folder: Path) -> None:
+    clips = read_clip_folder(folder)
+    found = check_folder(folder, min_frames=5)
+    usable = found.keep_usable(clips)
+    assert sorted(record.path.name[0] for record in usable.records) == ["a", "b"]
+    assert len(usable.left_out) == 3
+    assert any("truncated" in entry.reason for entry in usable.left_out)
+    (folder / "run" / "new.mp4").write_bytes(b"")
+    later = found.keep_usable(read_clip_folder(folder))
+    assert [entry.reason for entry in later.left_out if "new" in entry.name] == ["not in the manifest"]
+
+
+def test_what_a_whole_pass_shows(grouped_clip: Path) -> None:
+    facts = probe_video(grouped_clip)
+    assert (facts.num_frames, facts.corrupt_frames, facts.height, facts.width) == (53, 0, 34, 46)
+    with pytest.raises(DataError, match="not a folder"):
+        check_folder(grouped_clip)
+
+
+def test_many_kinds_of_damage_through_workers(
+    tmp_path: Path, clip_writer: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip_writer(tmp_path / "good.mp4", num_frames=13)
+    good = (tmp_path / "good.mp4").read_bytes()
+    root = tmp_path / "set"
+    root.mkdir()
+    broken = broken_files(root, good)
+    del broken["absent.mp4"]
+    for seed in range(60):
+        (root / f"bad{seed:02d}.mp4").write_bytes(damaged(good, seed))
+    (root / "renamed.mkv").write_bytes(good)
+    (root / "circle").symlink_to(root, target_is_directory=True)
+
+    sums = {f"bad{seed:02d}.mp4": hashlib.sha256(good).hexdigest() for seed in range(60)}
+    sums["renamed.mkv"] = hashlib.sha256(good).hexdigest()
+    entries = {entry.path: entry for entry in check_folder(root, checksums=sums, workers=2).clips}
+    assert set(entries) == {path.name for path in root.iterdir() if path.name != "circle"}
+    for name in [*broken, *(name for name in sums if name.startswith("bad"))]:
+        assert entries[name].status == "damaged", name
+        assert entries[name].reason
+    assert entries["renamed.mkv"].status == "present"
+    unknown = [entry for entry in check_folder(root, workers=2).clips if entry.path.startswith("bad")]
+    concealed = sum(entry.status in ("unverified", "duplicate") for entry in unknown)
+    assert concealed < len(unknown) / 2
+
+    records = [ClipRecord(path=root / name, labels={}) for name in sorted(entries)]
+    dataset = ClipDataset(records, UniformSampler(4), short_side=32)
+    loader = ClipLoader(dataset, InTurn(len(records)), batch_size=1, num_workers=2)
+    read = [path for batch in loader for path in batch["path"]]
+    lost = [entry.name for entry in loader.skipped]
+    assert sorted(read + lost) == sorted(str(record.path) for record in records)
+    assert str(root / "renamed.mkv") in read
+    assert {str(root / name) for name in broken} <= set(lost)
+    assert all(entry.reason for entry in loader.skipped)
+
+
+def test_real_clips_are_judged(real_clips: Path, tmp_path: Path) -> None:
+    for name in ("truncated.mp4", "cleaning_pool.mp4", "basketball_variable_rate.mp4"):
+        os.symlink(real_clips / "other" / name, tmp_path / name)
+    entries = {entry.path: entry for entry in check_folder(tmp_path, workers=2).clips}
+    assert entries["truncated.mp4"].status == "damaged"
+    assert (entries["cleaning_pool.mp4"].status, entries["cleaning_pool.mp4"].num_frames) == (
+        "unverified",
+        300,
+    )
+    assert entries["basketball_variable_rate.mp4"].num_frames == 214
+    assert entries["basketball_variable_rate.mp4"].decoder == "pyav"
