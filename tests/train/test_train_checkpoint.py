@@ -31,6 +31,7 @@ from vtlearn.train.checkpoint import (
     step_folder,
 )
 from vtlearn.train.loop import gradient_scaler, train_steps
+from vtlearn.train.mix import MixClips
 from vtlearn.train.optim import adamw, describe_schedule, sgd, warmup_cosine
 
 ROOT = Path(__file__).parents[2]
@@ -461,6 +462,57 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, build, precis
     third, resumed = run(tmp_path / "b", 9, **settings)
     assert (len(first), len(second), len(third)) == (4, 2, 3)
     assert first + second + third == unbroken
+    assert same(resumed, weights)
+
+
+class Clips(torch.utils.data.Dataset):
+    """Two workers, mixup, dropout, accumulation; the loader may disturb the global generators."""
+
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, place):
+        draw = torch.Generator().manual_seed(place)
+        return torch.randn(2, 3, 5, 7, generator=draw), place % 3
+
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(210, 11), nn.Dropout(0.3), nn.Linear(11, 3))
+
+    def forward(self, clips):
+        return self.layers(clips)
+
+
+def run_with_workers(folder, stop=None, total=6):
+    """Two worker processes, mixup, dropout, accumulation; the loader may disturb the global generators."""
+    model = Flat()
+    optimizer = adamw(model, 0.01)
+    found = latest_checkpoint(folder)
+    start = 0 if found is None else found.step
+    if found is not None:
+        found.restore(model, optimizer=optimizer)
+    places = [list(range(5 * batch, 5 * batch + 5)) for batch in range(2 * start, 2 * total)]
+    loader = torch.utils.data.DataLoader(Clips(), batch_sampler=places, num_workers=2)
+    mix = MixClips(3, mixup_alpha=0.4)
+    losses = []
+    settings = {"optimizer": optimizer, "accumulate": 2, "prepare": mix, "seed": 7}
+    for step in train_steps(model, loader, start=start, steps=total, **settings):
+        losses.append(step.loss)
+        if step.step == stop:
+            save(step_folder(folder, stop), model, step=stop, optimizer=optimizer, random_state=False)
+            break
+    return losses, model
+
+
+def test_resuming_is_exact_with_workers_and_mixing_when_steps_are_seeded(tmp_path):
+    unbroken, weights = run_with_workers(tmp_path / "a")
+    first, _ = run_with_workers(tmp_path / "b", stop=2)
+    torch.rand(7)
+    second, resumed = run_with_workers(tmp_path / "b")
+    assert first + second == unbroken
     assert same(resumed, weights)
 
 
