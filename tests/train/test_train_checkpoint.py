@@ -466,7 +466,7 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, build, precis
 
 
 class Clips(torch.utils.data.Dataset):
-    """Two workers, mixup, dropout, accumulation; the loader may disturb the global generators."""
+    """Random clips, each by a generator seeded from its place in the run."""
 
     def __len__(self):
         return 1000
