@@ -269,7 +269,7 @@ def seconds(call: Callable[[], None], device: str) -> float:
 
 
 def compare(problem: Problem, training: bool, names: list[str], rounds: int) -> dict[str, Any]:
-    """Interleaved rounds of the implementations ``names``: median time and ratio of each, or why it is absent."""
+    """Interleaved rounds of ``names``: median time and ratio of each, or why it is absent."""
     calls, absent = {}, {}
     for name in names:
         try:
@@ -295,7 +295,7 @@ def compare(problem: Problem, training: bool, names: list[str], rounds: int) -> 
 
 
 def memory_above_inputs(name: str, problem: Problem, training: bool) -> int:
-    """Peak bytes of one call above its inputs; on a CPU the growth of the resident set, so use a fresh process."""
+    """Peak bytes of one call above its inputs; on a CPU the growth of the resident set (fresh process!)."""
     call = runner(name, problem, training)
     small = Problem(512, 16, problem.dtype, problem.device)
     runner(name, small, training)()  # code and thread pools are loaded before the count begins

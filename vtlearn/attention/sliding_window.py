@@ -14,6 +14,7 @@ from vtlearn.attention.full import full_attention
 from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
+from vtlearn.attention.sliding_window_cuda import SHORTEST, dense_window_attention, flex_window_attention
 from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
@@ -71,18 +72,14 @@ def sliding_window_attention(
     nothing_masked = global_projections is None and not causal and max(steps) == 1
     if nothing_masked and window_size // 2 >= num_tokens - 1:
         return full_attention(q, k, v, valid_mask=valid_mask, dropout_p=dropout_p)
-    arguments = (
-        q,
-        k,
-        v,
-        global_projections,
-        global_mask,
-        valid_mask,
-        window_size // 2,
-        steps,
-        causal,
-        dropout_p,
-    )
+    reach = window_size // 2
+    if q.is_cuda:
+        rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
+        if num_tokens < SHORTEST:
+            return dense_window_attention(*rule, dropout_p)
+        if dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling():
+            return flex_window_attention(*rule)
+    arguments = (q, k, v, global_projections, global_mask, valid_mask, reach, steps, causal, dropout_p)
     if torch.compiler.is_compiling():
         return window_by_operator(*arguments)
     return window_eagerly(*arguments)

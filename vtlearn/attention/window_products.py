@@ -367,11 +367,13 @@ def _strips(window: Window, layout: _Layout, tensors: tuple[Tensor, ...]) -> Ite
                 yield _Strip(clips, run, first, step, left, 0 if window.causal else left, length)
 
 
-def _generators(dropout_p: float, seed: int) -> tuple[torch.Generator | None, torch.Generator | None]:
+def _generators(
+    dropout_p: float, seed: int, device: torch.device
+) -> tuple[torch.Generator | None, torch.Generator | None]:
     """One stream of random numbers for the windows and one for the rows of global tokens."""
     if dropout_p == 0.0:
         return None, None
-    return torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
+    return torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(seed + 1)
 
 
 def _global_rows(
@@ -415,7 +417,7 @@ def window_forward(
     layout = _read_masks(q.shape[0], global_mask, valid_mask)
     q, k, v = (_unit_stride(x) for x in (q, k, v))
     out = torch.empty_like(q)
-    in_windows, in_rows = _generators(dropout_p, seed)
+    in_windows, in_rows = _generators(dropout_p, seed, q.device)
     for strip in _strips(window, layout, (q, k, v, out)):
         k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
         scores = _StripScores(
@@ -471,7 +473,7 @@ def window_backward(
         torch.zeros_like(k, dtype=dtype),
         torch.zeros_like(v, dtype=dtype),
     )
-    in_windows, in_rows = _generators(dropout_p, seed)
+    in_windows, in_rows = _generators(dropout_p, seed, q.device)
     for strip in _strips(window, layout, (q, k, v, row_dot, grad_out, *grads)):
         k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
         scores = _StripScores(
