@@ -8,6 +8,7 @@ from vtlearn.models.classifier import Classifier, VideoClassifier, count_paramet
 from vtlearn.models.cost import ModelCost, model_cost
 from vtlearn.models.image_start import init_from_image
 from vtlearn.models.pretrained import from_published
+from vtlearn.models.published import Published, load_published
 from vtlearn.models.resnet import ResNet, ResNetConfig
 from vtlearn.models.timesformer import TimeSformer, TimeSformerConfig
 from vtlearn.models.vit import ViT, ViTConfig
@@ -22,6 +23,7 @@ __all__ = [
     "FrameGRU",
     "FrameGRUConfig",
     "ModelCost",
+    "Published",
     "ResNet",
     "ResNetConfig",
     "TimeSformer",
@@ -37,6 +39,7 @@ __all__ = [
     "create_model",
     "from_published",
     "init_from_image",
+    "load_published",
     "model_config",
     "model_cost",
     "model_names",
