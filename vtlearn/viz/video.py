@@ -93,9 +93,9 @@ def words_of_frame_rows(figure: Figure) -> str:
 def frame_choices(
     choices: Mapping[str, Sequence[int]],
     num_frames_in_video: int,
-    fps: float,
+    fps: float | int,
     *,
-    borders: Mapping[str, Sequence[float]] | None = None,
+    borders: Mapping[str, Sequence[float | int]] | None = None,
 ) -> Figure:
     """For each choice the video's time line above, the clip's places below, and a line from each place to its
     frame.
@@ -158,7 +158,7 @@ def words_of_frame_choices(figure: Figure) -> str:
 
 
 def _one_choice(
-    axes: Axes, name: str, frames: Sequence[int], num_frames_in_video: int, borders: Sequence[float]
+    axes: Axes, name: str, frames: Sequence[int], num_frames_in_video: int, borders: Sequence[float | int]
 ) -> None:
     axes.set_xlim(0, num_frames_in_video)
     axes.set_ylim(-0.6, 1.45)
