@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 
 class VtlearnError(Exception):
-    """Base of all errors a user can cause; the command line prints it as one line and exits with code 2."""
+    """Base of all errors a user can cause; the command line prints it as one line and exits with
+    ``exit_code``."""
+
+    exit_code = 2
 
 
 class ArgumentError(VtlearnError, ValueError):
@@ -25,7 +28,8 @@ class ArgumentError(VtlearnError, ValueError):
 
 
 class DataError(VtlearnError):
-    """A file, clip or annotation that cannot be used; the message names the file, and the row where there is one."""
+    """A file, clip or annotation that cannot be used; the message names the file, and the row where there
+    is one."""
 
 
 class CheckpointError(VtlearnError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
@@ -27,6 +26,7 @@ class TokenGrid:
     >>> grid = TokenGrid(t=2, h=3, w=5)
     >>> grid.num_tokens
     30
+    >>> import torch
     >>> grid.coordinates(torch.tensor(16))
     (tensor(1), tensor(0), tensor(1))
     """

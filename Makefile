@@ -1,0 +1,51 @@
+# The project's doors. `make help` lists them; every one sets up .venv first, once.
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.ready
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup compare test lint lab bench book notebooks screenshots clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv with everything in it (the others call this)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vtlearn needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[course,train,pretrained,dev]'
+	@touch $@
+
+compare: $(STAMP)  ## train and compare the video transformers on the bundled clips (about 10 minutes on two cores)
+	$(BIN)/vtlearn compare $(ARGS)
+
+test: lint  ## every check: lint, types, layers, unit tests, notebooks, browser (under 20 minutes on two cores)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --doctest-modules vtlearn
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+lint: $(STAMP)  ## style, types and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+lab: $(STAMP)  ## copy the lessons to work/ and open JupyterLab at lesson 00
+	$(BIN)/vtlearn start 00 --lab
+
+notebooks: $(STAMP)  ## rebuild the learner notebooks from notebooks/source and print every output line that changed
+	$(BIN)/python -m vtlearn.course.notebooks build
+
+bench: $(STAMP)  ## measure the attention kernels against their peers
+	$(BIN)/python -m benchmarks.attention $(ARGS)
+
+book: $(STAMP)  ## the lessons as web pages in build/book
+	$(BIN)/jupyter nbconvert --to html --output-dir build/book notebooks/*.ipynb
+
+clean:  ## remove .venv and everything that was built
+	rm -rf .venv build results

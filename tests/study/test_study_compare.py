@@ -1,0 +1,252 @@
+"""The comparison end to end on a few clips: rows, report, resume, damaged clips, bad input in one line."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vtlearn.data.memory import ClipMemory
+from vtlearn.data.synthetic import MOTIONS, SampleSpec, draw_sample, encode_video, plan_samples
+from vtlearn.errors import ArgumentError, DataError
+from vtlearn.study.compare import Comparison, find_records, new_run, run_comparison, unfinished_run
+from vtlearn.study.protocol import Protocol
+from vtlearn.study.report import ROW_KEYS
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "clips" / "kinetics400"
+RATES = {"vtn": 1e-3, "vivit": 1e-3, "frame_average": 1e-3}
+PROTOCOL = Protocol(
+    models=("frame_average", "vivit"),
+    steps=6,
+    batch_size=4,
+    image_steps=3,
+    image_batch_size=4,
+    stored_frames=8,
+    warmup_steps=2,
+    evaluate_every=3,
+    learning_rates=RATES,
+)
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Two classes, four clips each, as a user might have them; one more file is damaged."""
+    root = tmp_path_factory.mktemp("videos")
+    spec = replace(SampleSpec.standard(), num_frames=16, image_size=48)
+    for motion in MOTIONS[:2]:
+        clips = [clip for clip in plan_samples(spec, 5) if clip.motion == motion][:4]
+        for number, clip in enumerate(clips):
+            path = root / motion / f"{clip.clip_id}_{number:06d}_{number + 2:06d}.mp4"
+            encode_video(path, draw_sample(clip, spec), spec.fps)
+    whole = next((root / MOTIONS[0]).glob("*.mp4")).read_bytes()
+    (root / MOTIONS[0] / "cutcutcutcu_000000_000002.mp4").write_bytes(whole[: len(whole) // 3])
+    (root / MOTIONS[1] / "emptyemptye_000000_000002.mp4").touch()
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(videos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "one"
+    comparison = Comparison(folder=folder, protocol=PROTOCOL, data={"folder": str(videos)}, device="cpu")
+    rows = run_comparison(comparison, quiet=True)
+    return comparison, rows
+
+
+def command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "vtlearn", "compare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+        **options,
+    )
+
+
+def test_rows_have_what_a_reader_needs(finished):
+    comparison, rows = finished
+    assert [row["model"] for row in rows] == ["frame_average", "vivit"]
+    assert json.loads((comparison.folder / "metrics.json").read_text()) == rows
+    for row in rows:
+        assert set(ROW_KEYS) <= set(row)
+        assert row["num_classes"] == 2
+        assert 0 <= row["test_top1"] <= 1
+        assert row["parameters"] > 100_000
+        assert row["multiply_adds"] > 1_000_000
+        assert row["train_seconds"] > 0
+        assert row["clips_per_second"] > 0
+        assert row["peak_memory_bytes"] > 10_000_000
+        assert row["steps"] == 6
+
+
+def test_the_report_stands_alone(finished):
+    page = (finished[0].folder / "report.html").read_text()
+    assert "ViViT" in page
+    assert page.count("<img alt='") == page.count("data:image/png;base64,") >= 5
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_damaged_clips_are_named_and_counted(finished):
+    comparison, _ = finished
+    skipped = json.loads((comparison.folder / "run.json").read_text())["skipped"]
+    names = sorted(Path(each["path"]).name for each in skipped)
+    assert names == ["cutcutcutcu_000000_000002.mp4", "emptyemptye_000000_000002.mp4"]
+    assert all(each["reason"] for each in skipped)
+    page = (comparison.folder / "report.html").read_text()
+    assert "Clips left out: 2" in page
+
+
+def test_checkpoints_are_kept_and_loadable(finished):
+    from vtlearn.train.checkpoint import load_checkpoint
+
+    saved = load_checkpoint(finished[0].folder / "vivit" / "model", model_name="vivit")
+    assert saved.settings["class_names"]["label"] == list(MOTIONS[:2])
+
+
+def test_a_finished_run_is_not_run_again(finished):
+    comparison, rows = finished
+    before = (comparison.folder / "vivit" / "result.json").stat().st_mtime_ns
+    assert run_comparison(comparison, quiet=True) == rows
+    assert (comparison.folder / "vivit" / "result.json").stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_losses(finished, videos, tmp_path):
+    protocol = replace(PROTOCOL, models=("vivit",))
+    again = Comparison(
+        folder=tmp_path / "again", protocol=protocol, data={"folder": str(videos)}, device="cpu"
+    )
+    run_comparison(again, quiet=True)
+    one, two = (
+        json.loads((folder / "vivit" / "result.json").read_text())
+        for folder in (finished[0].folder, again.folder)
+    )
+    assert one["loss_curve"] == two["loss_curve"]
+    assert one["test"] == two["test"]
+
+
+def test_stopped_and_resumed_equals_unbroken(videos, tmp_path):
+    """SIGTERM in the middle; ``--resume`` goes on; the losses are those of a run that nobody stopped."""
+    arguments = ["--data", videos, "--models", "vivit", "--steps", 60, "--device", "cpu", "--json"]
+    unbroken = command(*arguments, "--results", tmp_path, "--run", "whole")
+    assert unbroken.returncode == 0, unbroken.stderr
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "vtlearn",
+            "compare",
+            *map(str, arguments),
+            "--results",
+            tmp_path,
+            "--run",
+            "cut",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    job = tmp_path / "cut" / "vivit" / "job.json"
+    deadline = time.monotonic() + 120
+    while not job.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(4.0)
+    process.send_signal(signal.SIGTERM)
+    _, complaint = process.communicate(timeout=120)
+    if process.returncode != 0:  # on a fast machine it may have been done already
+        assert process.returncode == 1
+        assert "0 of 1 models are done" in complaint
+        assert "--resume --run cut" in complaint
+    resumed = command("--resume", "--results", tmp_path, "--run", "cut", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    one, two = (
+        json.loads((tmp_path / run / "vivit" / "result.json").read_text()) for run in ("whole", "cut")
+    )
+    assert dict(one["loss_curve"])[60] == dict(two["loss_curve"])[60]
+    assert one["test"] == two["test"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips (../shared/clips) are not here")
+def test_real_clips_go_through(tmp_path):
+    done = command(
+        "--data", SHARED, "--models", "frame_average", "--steps", 2, "--quick", "--device", "cpu",
+        "--results", tmp_path, "--run", "real",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "real" / "metrics.json").read_text())
+    assert row["num_classes"] == 2
+    skipped = json.loads((tmp_path / "real" / "run.json").read_text())["skipped"]
+    assert any("tai chi" in each["path"] for each in skipped), "a class of one clip is left out by name"
+
+
+def test_another_version_or_no_run_is_refused(finished, tmp_path):
+    with pytest.raises(DataError, match=r"no comparison to go on with"):
+        Comparison.load(tmp_path)
+    copy = tmp_path / "old"
+    copy.mkdir()
+    facts = json.loads((finished[0].folder / "compare.json").read_text()) | {"vtlearn": "0.0.1"}
+    (copy / "compare.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"written by vtlearn 0\.0\.1"):
+        Comparison.load(copy)
+    with pytest.raises(DataError, match=r"no unfinished comparison"):
+        unfinished_run(tmp_path / "nothing", None)
+    with pytest.raises(ArgumentError, match=r"run must be a new name"):
+        new_run(finished[0].folder.parent, "one")
+
+
+def test_resuming_with_other_clips_is_refused(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0].folder, folder)
+    (folder / "vivit" / "result.json").unlink()
+    train = ClipMemory.load(folder / "clips" / "train.safetensors")
+    train.frames.bitwise_not_()
+    train.save(folder / "clips" / "train.safetensors")
+    with pytest.raises(DataError, match=r"vivit: .*settings"):
+        run_comparison(Comparison.load(folder), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--models", "vtm"], "models must be one of"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--device", "cuda:9"], "device must be present on this machine"),
+        (["--steps", "0"], "steps must be a positive integer, got 0"),
+        (["--resume"], "no unfinished comparison"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(arguments, complaint, tmp_path):
+    done = command(*arguments, "--results", tmp_path / "results", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("vtlearn: ")
+    assert complaint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.json")), "nothing half-written"
+
+
+def test_too_few_classes_are_refused(videos, tmp_path):
+    shutil.copytree(videos / MOTIONS[0], tmp_path / "videos" / MOTIONS[0])
+    with pytest.raises(DataError, match=r"fewer than two classes|two at least"):
+        find_records({"folder": str(tmp_path / "videos")}, seed=0)
+
+
+def test_a_folder_of_damaged_clips_is_refused(tmp_path):
+    for label in ("a", "b"):
+        for number in range(3):
+            path = tmp_path / "videos" / label / f"{label}{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"not a video")
+    comparison = Comparison(
+        folder=tmp_path / "run", protocol=PROTOCOL, data={"folder": str(tmp_path / "videos")}, device="cpu"
+    )
+    with pytest.raises(DataError, match=r"none of .* clips could be read"):
+        run_comparison(comparison, quiet=True)
+    assert not (tmp_path / "run" / "compare.json").exists()

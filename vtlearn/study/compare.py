@@ -1,0 +1,348 @@
+"""The comparison from start to end: decode once, train the common start, train and test every model,
+report."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from vtlearn import __version__
+from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, read_clip_folder, split_by_source
+from vtlearn.data.memory import ClipMemory, decode_clips
+from vtlearn.data.synthetic import LABELLINGS, SPLITS, SampleSet, samples_folder
+from vtlearn.errors import ArgumentError, DataError, require_positive
+from vtlearn.runtime import choose_device
+from vtlearn.study.jobs import Job, Stopped, run_jobs, write_json
+from vtlearn.study.protocol import Protocol, contestant
+from vtlearn.study.report import write_report
+
+_WORKER = "vtlearn.study.worker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One run of the comparison: its protocol, its clips and the folder it lives in.
+
+    Attributes:
+        folder: ``results/<run>``.
+        protocol: what is the same for every model.
+        data: where the clips come from: ``{"samples_seed": 0}`` or ``{"folder": "…"}``.
+        device: "cpu", "cuda" …; None chooses.
+    """
+
+    folder: Path
+    protocol: Protocol
+    data: Mapping[str, Any]
+    device: str | None = None
+
+    def save(self) -> Path:
+        """Write what a resumed run needs to know."""
+        return write_json(
+            self.folder / "compare.json",
+            {
+                "vtlearn": __version__,
+                "protocol": self.protocol.as_dict(),
+                "data": dict(self.data),
+                "device": self.device,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Comparison:
+        """The comparison that lives in a folder.
+
+        Raises:
+            DataError: there is none, or it was written by another version.
+        """
+        path = folder / "compare.json"
+        try:
+            facts = json.loads(path.read_text())
+            found = cls(
+                folder=folder,
+                protocol=Protocol.from_dict(facts["protocol"]),
+                data=facts["data"],
+                device=facts["device"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: no comparison to go on with ({error})") from None
+        if facts["vtlearn"] != __version__:
+            raise DataError(f"{path}: written by vtlearn {facts['vtlearn']}, this is {__version__}")
+        return found
+
+    @property
+    def is_done(self) -> bool:
+        """True once every model has been tested."""
+        return all((self.folder / name / "result.json").is_file() for name in self.protocol.models)
+
+
+def new_run(results: Path, name: str | None) -> Path:
+    """A folder for a new run below ``results``: the name given, or the time of day.
+
+    Raises:
+        ArgumentError: a run of that name exists.
+    """
+    if name is None:
+        name = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = results / name
+    if (folder / "compare.json").exists():
+        raise ArgumentError("run", str(folder), "a new name, or go on with it: --resume")
+    return folder
+
+
+def unfinished_run(results: Path, name: str | None) -> Path:
+    """The run to go on with: the one named, or the newest that is not finished.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name is not None:
+        return results / name
+    found = [path.parent for path in results.glob("*/compare.json")]
+    found = [folder for folder in found if not Comparison.load(folder).is_done]
+    if not found:
+        raise DataError(f"{results}: no unfinished comparison to go on with")
+    return max(found, key=lambda folder: (folder / "compare.json").stat().st_mtime)
+
+
+# ---------------------------------------------------------------------------------------------- clips
+
+
+def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
+    """The clips of a comparison with their splits and labels.
+
+    Raises:
+        DataError: no clips, too few classes or clips, or annotations that cannot be read.
+    """
+    if "folder" not in data:
+        return _sample_records(samples_folder(int(data["samples_seed"])))
+    clips = read_clip_folder(data["folder"])
+    if not {"train", "test"} <= set(clips.split_names):
+        clips = split_by_source(clips, seed=seed)
+    for labelling, names in clips.class_names.items():
+        if len(names) < 2:
+            raise DataError(f"{data['folder']}: {labelling} has {len(names)} class; two at least are needed")
+    return clips
+
+
+def _sample_records(root: Path) -> ClipSet:
+    samples = SampleSet.load(root)
+    records = [
+        ClipRecord(
+            path=root / str(row["path"]),
+            labels={name: names.index(str(row[name])) for name, names in LABELLINGS.items()},
+            split=str(row["split"]),
+            source=str(row["subject"]),
+        )
+        for row in samples.clips
+    ]
+    return ClipSet(records=tuple(records), class_names=LABELLINGS)
+
+
+def prepare_clips(comparison: Comparison) -> tuple[dict[str, str], list[LeftOut]]:
+    """Decode every split once into the run's folder; returns the files, and the clips that were left out.
+
+    A split that is there already is kept.
+    """
+    folder, protocol = comparison.folder / "clips", comparison.protocol
+    paths = {split: folder / f"{split}.safetensors" for split in SPLITS}
+    listed = folder / "left_out.json"
+    if not listed.is_file():
+        clips = find_records(comparison.data, protocol.seed)
+        left_out = list(clips.left_out)
+        for split in SPLITS:
+            records = clips.split(split)
+            if not records and split == "val":
+                continue
+            try:
+                memory = decode_clips(
+                    records,
+                    clips.class_names,
+                    num_frames=protocol.stored_frames,
+                    image_size=protocol.image_size,
+                    progress=f"decoding {split}",
+                )
+            except DataError as error:
+                raise DataError(f"{split}: {error}") from None
+            left_out += memory.left_out
+            memory.save(paths[split])
+        write_json(listed, [{"path": each.name, "reason": each.reason} for each in left_out])
+    left = [LeftOut(each["path"], each["reason"]) for each in json.loads(listed.read_text())]
+    return {split: str(path) for split, path in paths.items() if path.is_file()}, left
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    """What identifies the decoded clips: a resumed run must see the same."""
+    sums = {}
+    for split, path in files.items():
+        memory = ClipMemory.load(path)
+        pixels = memory.frames.flatten()[:: max(1, memory.frames.numel() // 2**20)]
+        sums[split] = hashlib.sha256(
+            json.dumps([list(memory.paths), list(memory.frames.shape)]).encode() + pixels.numpy().tobytes()
+        ).hexdigest()
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------- jobs
+
+
+class _Bars:
+    """One progress bar for each job, moved by what the jobs report."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.bars: dict[str, Any] = {}
+
+    def __call__(self, name: str, message: dict[str, Any]) -> None:
+        bar = self.bars.get(name)
+        if bar is None:
+            bar = tqdm(
+                total=message["steps"],
+                desc=f"{name:<14}",
+                unit="step",
+                disable=self.quiet,
+                position=len(self.bars),
+                initial=0,
+            )
+            self.bars[name] = bar
+        bar.update(message["step"] - bar.n)
+        rate = message["clips"] / message["seconds"] if message["seconds"] else 0.0
+        bar.set_postfix_str(f"loss {message['loss']:.3f}, {rate:.0f} clips/s")
+
+    def close(self) -> None:
+        for bar in self.bars.values():
+            bar.close()
+
+
+def _job(comparison: Comparison, name: str, **settings: Any) -> Job:
+    protocol = comparison.protocol
+    common = {
+        "name": name,
+        "protocol": replace(protocol, models=tuple(protocol.models)).as_dict(),
+        "device": comparison.device or choose_device().type,
+    }
+    return Job(name=name, module=_WORKER, settings=common | settings, folder=comparison.folder / name)
+
+
+def run_comparison(
+    comparison: Comparison,
+    *,
+    at_once: int = 2,
+    threads: int = 1,
+    quiet: bool = False,
+    read_test: bool = True,
+) -> list[dict[str, Any]]:
+    """Run whatever of a comparison is not done, and report.
+
+    Args:
+        comparison: what to run.
+        at_once: models trained side by side.
+        threads: threads each of them uses.
+        quiet: no progress bars.
+        read_test: look at the test clips after the last step (a search does not).
+
+    Returns:
+        The rows of ``metrics.json``; none where the test clips were not read.
+
+    Raises:
+        Stopped: interrupted; what is done is kept and reported, and the run can go on.
+        DataError: the clips cannot be used, or a model's process failed.
+    """
+    require_positive(jobs=at_once, threads=threads)
+    choose_device(comparison.device)
+    comparison.folder.mkdir(parents=True, exist_ok=True)
+    files, left_out = prepare_clips(comparison)
+    comparison.save()
+    digest = _digest(files)
+    image_labelling = next(iter(ClipMemory.load(files["train"]).class_names))
+    shared = {"clips": files, "clips_digest": digest}
+    image = _job(comparison, "image_start", kind="image", image_labelling=image_labelling, **shared)
+    contestants = [
+        _job(
+            comparison,
+            name,
+            kind="video",
+            preset=contestant(name).preset,
+            learning_rate=comparison.protocol.learning_rate(name),
+            image_weights=str(image.folder / "model" / "weights.safetensors"),
+            read_test=read_test,
+            **shared,
+        )
+        for name in comparison.protocol.models
+    ]
+    bars = _Bars(quiet)
+    try:
+        run_jobs([image], at_once=1, threads=threads, report=bars)
+        run_jobs(contestants, at_once=at_once, threads=threads, report=bars)
+    except Stopped:
+        done = [job for job in contestants if job.is_done]
+        if done and read_test:
+            _report(comparison, done, image, left_out, at_once, threads)
+        raise Stopped(
+            f"stopped: {len(done)} of {len(contestants)} models are done in {comparison.folder}; "
+            f"go on with: vtlearn compare --resume --run {comparison.folder.name}"
+        ) from None
+    finally:
+        bars.close()
+    return _report(comparison, contestants, image, left_out, at_once, threads) if read_test else []
+
+
+def _report(
+    comparison: Comparison,
+    jobs: Sequence[Job],
+    image: Job,
+    left_out: Sequence[LeftOut],
+    at_once: int,
+    threads: int,
+) -> list[dict[str, Any]]:
+    results = [job.result() for job in jobs]
+    protocol, start = comparison.protocol, image.result()
+    clips = {split: len(ClipMemory.load(path)) for split, path in jobs[0].settings["clips"].items()}
+    device = comparison.device or choose_device().type
+    sizes = ", ".join(f"{count} {split}" for split, count in clips.items())
+    facts = {
+        "summary": (
+            f"{len(results)} models, each {protocol.steps} steps of {protocol.batch_size} clips "
+            f"({protocol.num_frames} frames of {protocol.image_size} × {protocol.image_size}), all from the "
+            f"same image model trained on single frames for {protocol.image_steps} steps; {sizes} clips; "
+            f"seed {protocol.seed}."
+        ),
+        "side_by_side": (
+            f"{at_once} at a time with {threads} thread{'s' if threads > 1 else ''} each on {device}"
+        ),
+        "protocol": protocol.as_dict(),
+        "data": dict(comparison.data),
+        "clips": clips,
+        "image_start_seconds": start["train_seconds"],
+        "hardware": hardware(device),
+        "versions": {name: version(name) for name in ("torch", "av", "numpy")} | {"vtlearn": __version__},
+    }
+    skipped = [{"path": each.name, "reason": each.reason} for each in left_out]
+    write_json(comparison.folder / "run.json", facts | {"skipped": skipped})
+    return write_report(comparison.folder, results=results, facts=facts, skipped=skipped)
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """What the numbers were measured on."""
+    found: dict[str, Any] = {"cores": os.cpu_count(), "machine": platform.machine(), "cpu": _cpu_name()}
+    if device.startswith("cuda"):
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

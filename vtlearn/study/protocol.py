@@ -1,0 +1,184 @@
+"""The protocol of the comparison: which models, on which clips, from which start, for how many steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
+
+SEARCHED_RATES = (5e-4, 1e-3, 2e-3)
+"""The three learning rates that every contestant was tried with."""
+
+SEARCH_RECORD = Path(__file__).with_name("learning_rates.json")
+"""The search's record: for each contestant the validation accuracy of each rate, and the rate chosen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One model of the comparison.
+
+    Attributes:
+        name: what the table calls it, and the name of its folder.
+        preset: its preset in the catalogue.
+        title: its name in prose.
+        role: "model", or "baseline" for what the models are compared against.
+    """
+
+    name: str
+    preset: str
+    title: str
+    role: str = "model"
+
+
+CONTESTANTS = (
+    Contestant(name="vtn", preset="vtn_samples", title="VTN"),
+    Contestant(name="timesformer", preset="timesformer_samples", title="TimeSformer (divided)"),
+    Contestant(name="vivit", preset="vivit_samples", title="ViViT (factorised encoder)"),
+    Contestant(
+        name="frame_average", preset="frame_average_samples", title="frame averaging", role="baseline"
+    ),
+    Contestant(name="frame_gru", preset="frame_gru_samples", title="frame features + GRU", role="baseline"),
+)
+
+
+def contestant(name: str) -> Contestant:
+    """The contestant of that name.
+
+    >>> contestant("vtn").title
+    'VTN'
+    """
+    require_one_of("models", name, [each.name for each in CONTESTANTS])
+    return next(each for each in CONTESTANTS if each.name == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What is the same for every contestant: the clips they see, their start, their steps and their
+    optimiser.
+
+    Attributes:
+        models: contestants by name, in the order of the table.
+        image_size, num_frames: what a model is shown of a clip.
+        stored_frames: frames kept of each clip in memory; ``num_frames`` of them are shown at a time.
+        steps, batch_size: optimiser steps, and clips in each.
+        image_steps, image_batch_size: the same for the image model that all start from (single frames).
+        image_learning_rate: its learning rate.
+        warmup_steps: steps in which the rate rises to its base; it falls to zero along a cosine after them.
+        weight_decay, clip_norm: of AdamW, and the longest gradient allowed.
+        shift: pixels by which a training clip is moved, at most, in each direction.
+        evaluate_every: steps between two looks at the validation clips.
+        seed: of the weights, the order of the clips and the augmentation.
+        precision: "float32", or an autocast precision.
+        learning_rates: learning rate of each contestant; the recorded search's choice if not given.
+    """
+
+    models: tuple[str, ...] = tuple(each.name for each in CONTESTANTS)
+    image_size: int = 32
+    num_frames: int = 8
+    stored_frames: int = 24
+    steps: int = 1400
+    batch_size: int = 16
+    image_steps: int = 500
+    image_batch_size: int = 64
+    image_learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    shift: int = 2
+    evaluate_every: int = 200
+    seed: int = 0
+    precision: str = "float32"
+    learning_rates: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        require(len(self.models) > 0, "models", self.models, "at least one contestant")
+        require(len(set(self.models)) == len(self.models), "models", self.models, "each named once")
+        for name in self.models:
+            contestant(name)
+        require_positive(
+            image_size=self.image_size,
+            num_frames=self.num_frames,
+            stored_frames=self.stored_frames,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            image_steps=self.image_steps,
+            image_batch_size=self.image_batch_size,
+            evaluate_every=self.evaluate_every,
+        )
+        if self.num_frames > self.stored_frames:
+            raise ArgumentError(
+                "num_frames", self.num_frames, f"at most stored_frames = {self.stored_frames}"
+            )
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+
+    @classmethod
+    def default(cls) -> Protocol:
+        """What ``make compare`` runs; the recorded results are of this one."""
+        return cls()
+
+    @classmethod
+    def quick(cls) -> Protocol:
+        """A look at the machinery in a few minutes; it promises no accuracy."""
+        return cls(steps=150, image_steps=120, evaluate_every=75, warmup_steps=30)
+
+    def learning_rate(self, name: str) -> float:
+        """The learning rate of one contestant: as given, else as the recorded search chose."""
+        if self.learning_rates is not None:
+            if name not in self.learning_rates:
+                raise ArgumentError("learning_rates", self.learning_rates, f"to name {name!r}")
+            return self.learning_rates[name]
+        return recorded_learning_rate(name)
+
+    def settled(self) -> Protocol:
+        """The same protocol with its learning rates written out, so that a later search cannot change a
+        run."""
+        return replace(self, learning_rates={name: self.learning_rate(name) for name in self.models})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Protocol:
+        """Back from :meth:`as_dict`.
+
+        >>> Protocol.from_dict(Protocol.quick().as_dict()) == Protocol.quick()
+        True
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        require(not unknown, "protocol", unknown, f"made of {sorted(known)}")
+        return cls(**{**values, "models": tuple(values["models"])})
+
+
+def choose_protocol(
+    *, quick: bool = False, models: str | None = None, steps: int | None = None, seed: int = 0
+) -> Protocol:
+    """The default or the quick protocol with what a user asked for.
+
+    >>> choose_protocol(models="vtn, vivit", steps=7).models
+    ('vtn', 'vivit')
+    """
+    protocol = Protocol.quick() if quick else Protocol.default()
+    changes: dict[str, Any] = {"seed": seed}
+    if steps is not None:
+        changes["steps"] = steps
+    if models is not None:
+        changes["models"] = tuple(name.strip() for name in models.split(","))
+    return replace(protocol, **changes)
+
+
+def recorded_learning_rate(name: str) -> float:
+    """The learning rate that the recorded search chose for a contestant on the validation clips.
+
+    >>> recorded_learning_rate("vtn") in SEARCHED_RATES
+    True
+    """
+    try:
+        record = json.loads(SEARCH_RECORD.read_text())
+        return float(record["chosen"][name])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{SEARCH_RECORD}: no recorded learning rate for {name!r} ({error})") from None
