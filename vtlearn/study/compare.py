@@ -80,6 +80,14 @@ class Comparison:
             raise DataError(f"{path}: written by vtlearn {facts['vtlearn']}, this is {__version__}")
         return found
 
+    def result(self, name: str) -> dict[str, Any]:
+        """What one model's process left.
+
+        Raises:
+            DataError: it is not done.
+        """
+        return Job(name=name, module=_WORKER, settings={}, folder=self.folder / name).result()
+
     @property
     def is_done(self) -> bool:
         """True once every model has been tested."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
 
-SEARCHED_RATES = (5e-4, 1e-3, 2e-3)
+SEARCHED_RATES = (1e-3, 2e-3, 4e-3)
 """The three learning rates that every contestant was tried with."""
 
 SEARCH_RECORD = Path(__file__).with_name("learning_rates.json")
