@@ -137,7 +137,7 @@ def _what_to_notice(state: Mapping[str, Any], seen: Tensor) -> str:
         return "A window of 1 sees itself alone, however many layers are stacked. Widen it."
     if count == NUM_TOKENS:
         return (
-            f"After {layers} the field is {law}, more than the sequence holds: all {NUM_TOKENS} inputs count. "
+            f"After {layers} the field is {law}, more than there is: all {NUM_TOKENS} inputs count. "
             "How few pairs could do the same? Try a small window and one global token."
         )
     if count < widest:
