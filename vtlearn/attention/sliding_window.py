@@ -19,6 +19,9 @@ from vtlearn.attention.window_operator import GlobalProjections, window_by_opera
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
 
+SHORTEST_ON_CPU = 32
+"""Below this many tokens tiles cost more than they save: one fused call with a dense mask serves."""
+
 
 def sliding_window_attention(
     q: HeadTokens,
@@ -73,10 +76,10 @@ def sliding_window_attention(
     if nothing_masked and window_size // 2 >= num_tokens - 1:
         return full_attention(q, k, v, valid_mask=valid_mask, dropout_p=dropout_p)
     reach = window_size // 2
+    rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
+    if num_tokens < (SHORTEST if q.is_cuda else SHORTEST_ON_CPU):
+        return dense_window_attention(*rule, dropout_p)
     if q.is_cuda:
-        rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
-        if num_tokens < SHORTEST:
-            return dense_window_attention(*rule, dropout_p)
         if dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling():
             return flex_window_attention(*rule)
     arguments = (q, k, v, global_projections, global_mask, valid_mask, reach, steps, causal, dropout_p)

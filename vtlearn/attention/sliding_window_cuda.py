@@ -178,7 +178,7 @@ def dense_window_attention(
     valid_mask: Tensor | None,
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """The same by one fused call over all pairs under a dense mask, for short sequences on a GPU.
+    """The same by one fused call over all pairs under a dense mask, for short sequences.
 
     It looks at no mask's contents, so a compiled graph runs through it.
     """

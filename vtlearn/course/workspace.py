@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from vtlearn.course import progress as learner_progress
@@ -91,3 +94,18 @@ def _copied(original: Path, repository: Path) -> Path:
         shutil.copyfile(original, aside)
         aside.replace(own)
     return own
+
+
+def open_lab(notebook: Path, repository: Path = REPOSITORY) -> int:
+    """Open a notebook in JupyterLab and stay until it ends; returns its exit code.
+
+    Where there is no display to open a browser on, JupyterLab prints its address instead.
+    """
+    command = [sys.executable, "-m", "jupyter", "lab", str(notebook.relative_to(repository))]
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return subprocess.call(command, cwd=repository)

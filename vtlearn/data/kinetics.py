@@ -467,7 +467,8 @@ def split_by_source(
             left_out.append(LeftOut(f"class {name!r}", "no two source videos free for train and test"))
     if len(stay) < 2:
         dropped = "; ".join(str(entry) for entry in left_out if entry.name.startswith("class "))
-        raise DataError(f"{len(stay)} usable classes, needs two ({dropped})")
+        have = f"{len(stay)} usable class{'' if len(stay) == 1 else 'es'}"
+        raise DataError(f"{have} of {labelling!r}, needs at least two{f' ({dropped})' if dropped else ''}")
     renumbered = {old: new for new, old in enumerate(stay)}
     return ClipSet(
         records=tuple(
