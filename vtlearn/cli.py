@@ -292,7 +292,7 @@ def kinetics_download(
     from vtlearn.errors import DataError
 
     address = mirror or MIRROR
-    rows = fetch_annotations(release, split, mirror=address, folder=out)
+    rows = fetch_annotations(release, split, mirror=address, folder=out / ".annotations")
     if classes is not None:
         wanted = [label.strip() for label in classes.split(",")]
         unknown = sorted(set(wanted) - {row.label for row in rows})

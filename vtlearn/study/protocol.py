@@ -79,7 +79,7 @@ class Protocol:
     image_size: int = 32
     num_frames: int = 8
     stored_frames: int = 24
-    steps: int = 1400
+    steps: int = 3000
     batch_size: int = 16
     image_steps: int = 500
     image_batch_size: int = 64
@@ -88,7 +88,7 @@ class Protocol:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     shift: int = 2
-    evaluate_every: int = 200
+    evaluate_every: int = 300
     seed: int = 0
     precision: str = "float32"
     learning_rates: dict[str, float] | None = None

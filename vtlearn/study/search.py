@@ -16,7 +16,7 @@ from vtlearn.study.compare import Comparison, hardware, run_comparison
 from vtlearn.study.jobs import write_json
 from vtlearn.study.protocol import SEARCH_RECORD, SEARCHED_RATES, Protocol
 
-SEARCH_STEPS = 800
+SEARCH_STEPS = 600
 """Steps of each trial: enough to rank the rates, a fraction of the real run."""
 
 
