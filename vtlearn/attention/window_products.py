@@ -16,6 +16,7 @@ window on every ``dilation``-th token.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -83,6 +84,11 @@ class _Tile:
             (self.size * row, row, last),
             head.storage_offset() + self.rows.start * row,
         )
+
+    def shaped(self, mask: Tensor) -> Tensor:
+        """(n,) → what broadcasts over (batch, rows, any)."""
+        part = mask[self.rows]
+        return part.view(self.count, self.size, 1) if self.count else part[None, :, None]
 
     def of_keys(self, x: Tensor, every: int = 1, start: int = 0) -> Tensor:
         """(Z, n, any) → (batch, keys, any); of every ``every``-th block alone, so that none overlap."""
@@ -156,8 +162,8 @@ class _StripScores:
         if key_ok is not None:
             zeros = torch.zeros(strip.length, 1, dtype=self.dtype, device=q.device)
             self.key_bias = zeros.masked_fill_(~key_ok[:, None], -math.inf)[None]
-            self.bad_keys = torch.cumsum(~key_ok, 0).tolist()
-        self.bad_rows = [] if row_ok is None else torch.cumsum(~row_ok, 0).tolist()
+            self.bad_keys = (~key_ok).nonzero().flatten().tolist()
+        self.bad_rows: list[int] = [] if row_ok is None else (~row_ok).nonzero().flatten().tolist()
         self.band_cache: dict[tuple[int, int, int], Tensor] = {}
 
     def tiles(self) -> Iterator[_Tile]:
@@ -175,8 +181,9 @@ class _StripScores:
         return self.band_cache[key]
 
     @staticmethod
-    def _any(running: list[int], part: slice) -> bool:
-        return bool(running) and running[part.stop - 1] > (running[part.start - 1] if part.start else 0)
+    def any_in(positions: list[int], part: slice) -> bool:
+        """Whether one of the sorted positions lies in the part."""
+        return bisect_left(positions, part.start) < bisect_left(positions, part.stop)
 
     def weights(self, tile: _Tile) -> tuple[Tensor, Tensor | None]:
         """Softmax over [global keys | band] of every row of the tile, as (band part, global part)."""
@@ -184,18 +191,13 @@ class _StripScores:
         batch, rows, width = queries.shape[0], queries.shape[1], keys.shape[1]
         band = self._band(rows, width, self.strip.left if tile.count else tile.rows.start - tile.keys.start)
         scores = torch.baddbmm(band.expand(batch, rows, width), queries, keys.mT, alpha=self.scale)
-        if self._any(self.bad_keys, tile.keys):
+        if self.any_in(self.bad_keys, tile.keys):
             assert self.key_bias is not None
             scores += replace(tile, zs=slice(0, 1)).of_keys(self.key_bias).mT
         global_scores = None
         if self.k_global is not None:
             own = self.k_global[tile.zs].to(self.dtype)
-            global_scores = (
-                (queries.flatten(0, 1) @ own[0].T).unflatten(0, (batch, rows))
-                if tile.count
-                else (queries @ own.mT)
-            )
-            global_scores *= self.scale
+            global_scores = _shared_product(tile, queries, own.mT).mul_(self.scale)
         padded = self._padded_rows(tile)
         if padded is not None:  # their weights are never used; they only must not be NaN
             scores.masked_fill_(padded, 0.0)
@@ -217,11 +219,10 @@ class _StripScores:
         return scores, global_weights
 
     def _padded_rows(self, tile: _Tile) -> Tensor | None:
-        if not self._any(self.bad_rows, tile.rows):
+        if not self.any_in(self.bad_rows, tile.rows):
             return None
         assert self.row_ok is not None
-        padded = ~self.row_ok[tile.rows]
-        return padded.view(tile.count, tile.size, 1) if tile.count else padded[None, :, None]
+        return tile.shaped(~self.row_ok)
 
     def keep(self, weights: Tensor | None) -> Tensor | None:
         """Dropout's factors, 0 or 1 / (1 − p), the same in both passes; None without dropout."""
@@ -249,7 +250,7 @@ def _forward_strip(scores: _StripScores, v: Tensor, v_global: Tensor | None, out
             assert v_global is not None
             on_global = _times(on_global, scores.keep(on_global))
             own = v_global[tile.zs].to(scores.dtype)
-            result.baddbmm_(on_global, own.expand(result.shape[0], -1, -1))
+            _add_shared_product(result, tile, on_global, own)
         if result is not target:
             target.copy_(result)
 
@@ -258,40 +259,58 @@ def _backward_strip(
     scores: _StripScores,
     v: Tensor,
     v_global: Tensor | None,
-    row_dot: Tensor,
+    out: Tensor,
     grad_out: Tensor,
+    special: Tensor | None,
     grads: tuple[Tensor, Tensor, Tensor],
     grads_global: tuple[Tensor, Tensor] | None,
 ) -> None:
-    """Adds to grads of k and v, writes that of q. ``row_dot`` is Σ out · grad_out of every row, (Z, n, 1)."""
+    """Adds to grads of k and v, writes that of q; ``special`` rows, (n,), were not written by the windows."""
     grad_q, grad_k, grad_v = grads
+    special_rows = [] if special is None else special.nonzero().flatten().tolist()
     for tile in scores.tiles():
         band, on_global = scores.weights(tile)
         kept = scores.keep(band)
         queries, keys = tile.of_rows(scores.q).to(scores.dtype), tile.of_keys(scores.k).to(scores.dtype)
-        values, upstream = tile.of_keys(v).to(scores.dtype), tile.of_rows(grad_out)
-        dots = tile.of_rows(row_dot)
+        values, upstream = tile.of_keys(v).to(scores.dtype), tile.of_rows(grad_out).to(scores.dtype)
+        if special is not None and scores.any_in(special_rows, tile.rows):
+            upstream = upstream.masked_fill(tile.shaped(special), 0.0)
+        # Σ_j weight · (gradient of weight) of a row, which softmax's derivative subtracts, is out · grad_out
+        dots = (upstream * tile.of_rows(out)).sum(-1, keepdim=True)
         _add_to_keys(grad_v, tile, _times(band, kept), upstream)
         if kept is None:
             change = torch.baddbmm(dots.expand(band.shape), upstream, values.mT, beta=-1).mul_(band)
         else:
             change = torch.bmm(upstream, values.mT).mul_(kept).sub_(dots).mul_(band)
-        target = tile.of_rows(grad_q)
-        to_queries = torch.baddbmm(
-            change.new_zeros(1, 1, 1).expand_as(target), change, keys, beta=0, alpha=scores.scale
-        )
         _add_to_keys(grad_k, tile, change, queries, scores.scale)
+        to_queries = torch.bmm(change, keys)
         if on_global is not None:
             assert v_global is not None
+            assert scores.k_global is not None
             assert grads_global is not None
             kept = scores.keep(on_global)
-            own_k = scores.k_global[tile.zs].to(scores.dtype)  # type: ignore[index]
-            own_v = v_global[tile.zs].to(scores.dtype)
+            own_k, own_v = scores.k_global[tile.zs].to(scores.dtype), v_global[tile.zs].to(scores.dtype)
             _add_to_global(grads_global[1], tile, _times(on_global, kept), upstream)
-            change = _times(upstream @ own_v.mT, kept).sub_(dots).mul_(on_global).mul_(scores.scale)
-            to_queries += change @ own_k
-            _add_to_global(grads_global[0], tile, change, queries)
-        target.copy_(to_queries)
+            change = _times(_shared_product(tile, upstream, own_v.mT), kept).sub_(dots).mul_(on_global)
+            _add_to_global(grads_global[0], tile, change, queries, scores.scale)
+            _add_shared_product(to_queries, tile, change, own_k)
+        torch.mul(to_queries, scores.scale, out=to_queries)
+        tile.of_rows(grad_q).copy_(to_queries)
+
+
+def _shared_product(tile: _Tile, rows: Tensor, shared: Tensor) -> Tensor:
+    """(batch, rows, any) · the matrix a head shares: one large product where its blocks are the batch."""
+    if tile.count == 0:
+        return torch.bmm(rows, shared)
+    return torch.mm(rows.flatten(0, 1), shared[0]).unflatten(0, rows.shape[:2])
+
+
+def _add_shared_product(total: Tensor, tile: _Tile, rows: Tensor, shared: Tensor) -> None:
+    """total += :func:`_shared_product`, in place; total is contiguous where blocks are the batch."""
+    if tile.count == 0:
+        total.baddbmm_(rows, shared)
+    else:
+        total.view(-1, total.shape[-1]).addmm_(rows.flatten(0, 1), shared[0])
 
 
 def _add_to_keys(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
@@ -305,11 +324,11 @@ def _add_to_keys(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scal
         part.baddbmm_(weights[start::every].mT, rows[start::every], alpha=scale)
 
 
-def _add_to_global(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor) -> None:
+def _add_to_global(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
     if tile.count == 0:
-        total[tile.zs].baddbmm_(weights.mT, rows)
+        total[tile.zs].baddbmm_(weights.mT, rows, alpha=scale)
     else:
-        total[tile.zs.start].addmm_(weights.flatten(0, 1).T, rows.flatten(0, 1))
+        total[tile.zs.start].addmm_(weights.flatten(0, 1).T, rows.flatten(0, 1), alpha=scale)
 
 
 @dataclass(frozen=True)
@@ -461,20 +480,15 @@ def window_backward(
     layout = _read_masks(q.shape[0], global_mask, valid_mask)
     dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
     q, k, v = (_unit_stride(x) for x in (q, k, v))
-    row_dot = (grad_out.to(dtype) * out.to(dtype)).sum(-1, keepdim=True)
-    grad_out = _unit_stride(grad_out.to(dtype))
-    row_dot_rows, grad_rows = row_dot, grad_out
-    special = _special_rows(layout, q.shape[2])
-    if special is not None:  # rows that the windows do not write: padding, and global tokens
-        grad_out = grad_out.masked_fill(special[:, None, :, None], 0.0)
-        row_dot = row_dot.masked_fill(special[:, None, :, None], 0.0)
+    grad_out = _unit_stride(grad_out)
+    special = _special_rows(layout, q.shape[2])  # rows that the windows did not write: padding, global tokens
     grads = (
         torch.empty_like(q, dtype=dtype),
         torch.zeros_like(k, dtype=dtype),
         torch.zeros_like(v, dtype=dtype),
     )
     in_windows, in_rows = _generators(dropout_p, seed, q.device)
-    for strip in _strips(window, layout, (q, k, v, row_dot, grad_out, *grads)):
+    for strip in _strips(window, layout, (q, k, v, out, grad_out, *grads)):
         k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
         scores = _StripScores(
             strip,
@@ -491,7 +505,14 @@ def window_backward(
             to_global = torch.zeros_like(k_global, dtype=dtype), torch.zeros_like(v_global, dtype=dtype)
         views = strip.view(grads[0]), strip.view(grads[1]), strip.view(grads[2])
         _backward_strip(
-            scores, strip.view(v), v_global, strip.view(row_dot), strip.view(grad_out), views, to_global
+            scores,
+            strip.view(v),
+            v_global,
+            strip.view(out),
+            strip.view(grad_out),
+            strip.along(special),
+            views,
+            to_global,
         )
         if to_global is not None:
             positions = layout.positions[strip.clips.start]
@@ -507,14 +528,13 @@ def window_backward(
             for heads, rows, queries, weights, kept in _global_rows(
                 clip, layout, global_q, global_k, in_rows, dropout_p
             ):
-                upstream = grad_rows[clip, heads][:, rows]
+                upstream = grad_out[clip, heads][:, rows].to(dtype)
+                dots = (upstream * out[clip, heads][:, rows]).sum(-1, keepdim=True)
                 keys, values = global_k[clip, heads].to(dtype), global_v[clip, heads].to(dtype)
-                own[2][clip, heads] += _times(weights, kept).mT @ upstream
-                change = (
-                    _times(upstream @ values.mT, kept).sub_(row_dot_rows[clip, heads][:, rows]).mul_(weights)
-                )
+                own[2][clip, heads].baddbmm_(_times(weights, kept).mT, upstream)
+                change = _times(upstream @ values.mT, kept).sub_(dots).mul_(weights)
                 change.mul_(1.0 / math.sqrt(q.shape[-1]))
-                own[1][clip, heads] += change.mT @ queries
+                own[1][clip, heads].baddbmm_(change.mT, queries)
                 own[0][clip, heads, rows] += change @ keys
     result = grads if projections is None else (*grads, *own)
     return tuple(x.to(q.dtype) for x in result)
