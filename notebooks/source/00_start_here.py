@@ -38,14 +38,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, reduce, repeat
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from vtlearn.course.environment import check_environment
 from vtlearn.course.lesson import ProgressBoard, check, exercise_panel, mine, quiz, show, start_lesson
-from vtlearn.course.panels.lesson_00 import PaperTimeline, draw_frames
+from vtlearn.course.panels.lesson_00 import PaperTimeline
 from vtlearn.data.decode import open_video
 from vtlearn.data.sampling import uniform_indices
 from vtlearn.data.synthetic import SampleSet, bundled_samples
+from vtlearn.viz.digest import describe
+from vtlearn.viz.video import frame_rows, words_of_frame_rows
 
 start_lesson("00")
 
@@ -83,7 +86,8 @@ row = first_of("hop then swell")
 clip = load_clip(samples.root / row["path"])
 print("appearance:", row["appearance"], "| motion:", row["motion"])
 print("shape:", tuple(clip.shape), "| type:", clip.dtype)
-show(*draw_frames(clip, [f"frame {k}" for k in range(len(clip))]))
+figure = frame_rows({row["appearance"]: clip}, [f"frame {k}" for k in range(len(clip))])
+show(figure, words_of_frame_rows(figure))
 
 # %% [markdown]
 # Read it like a comic strip, from left to right. Cover all frames but one: you can still name the shape. Can you name
@@ -113,7 +117,8 @@ show(*draw_frames(clip, [f"frame {k}" for k in range(len(clip))]))
 # %%
 blurred = mine("00.1")(clip)
 print("from", tuple(clip.shape), "to", tuple(blurred.shape))
-show(*draw_frames(torch.stack([clip[0], clip[-1], blurred]), ["first", "last", "mean of all"]))
+figure = frame_rows({row["appearance"]: torch.stack([clip[0], clip[-1], blurred])}, ["first", "last", "mean of all"])
+show(figure, words_of_frame_rows(figure))
 
 # %% [markdown]
 # ### Axes by name
@@ -136,7 +141,12 @@ print("repeated:", tuple(repeat(table, "row column -> copy row column", copy=4).
 # %%
 sheet = mine("00.2")(clip)
 print("contact sheet:", tuple(sheet.shape))
-print("its third frame is frame 2 of the clip:", torch.equal(sheet[:, 128:192], rearrange(clip[2], "c h w -> h w c")))
+print("columns 128 to 191 are frame 2:", torch.equal(sheet[:, 128:192], rearrange(clip[2], "c h w -> h w c")))
+figure = Figure(figsize=(9, 1.5), layout="constrained")
+axes = figure.subplots()
+axes.imshow(sheet)
+axes.set(title="contact sheet", xlabel="column", ylabel="row")
+show(figure, describe(figure))
 
 # %% [markdown]
 # ## The map
@@ -235,7 +245,8 @@ my_video = ""  # for example "../holiday.mp4"
 own = load_clip(my_video or samples.root / row["path"])
 verdict = "the same" if apart(averaged, own) < 1e-4 else "different"
 print("decoded:", tuple(own.shape), "| forwards against backwards, averaged:", verdict)
-show(*draw_frames(own, [f"frame {k}" for k in range(len(own))]))
+figure = frame_rows({"your clip": own}, [f"frame {k}" for k in range(len(own))])
+show(figure, words_of_frame_rows(figure))
 
 # %% [markdown]
 # ## Where you stand

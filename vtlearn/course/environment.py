@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -33,9 +31,8 @@ def environment_needs() -> list[Need]:
         Need("a video decoder", _is_there("av"), again),
         Need("widgets, for the panels", _is_there("ipywidgets"), again),
         Need(
-            "the kernel of the course's own environment",
-            Path(sys.executable).parent == Path(shutil.which("python") or sys.executable).parent
-            or _is_there("vtlearn"),
+            "a kernel that uses the course of this folder",
+            _course_is_of_this_folder(),
             "choose Kernel → Change Kernel → Python 3 (ipykernel) in a JupyterLab started by `make lab`",
         ),
         Need("the sample clips", _samples_there(), "work from a clone of the repository"),
@@ -53,6 +50,14 @@ def check_environment() -> None:
 
 def _is_there(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
+
+
+def _course_is_of_this_folder() -> bool:
+    """False where the notebook lies in one clone of the course and the kernel imports another."""
+    imported = Path(__file__).resolve().parents[2]
+    here = Path.cwd().resolve()
+    clones = [folder for folder in (here, *here.parents) if (folder / "vtlearn" / "course").is_dir()]
+    return not clones or imported == clones[0]
 
 
 def _torch_version() -> tuple[int, int]:

@@ -10,10 +10,10 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from vtlearn.course.exercise import check, mine
-from vtlearn.course.panels.base import png_of
 from vtlearn.course.panels.exercise import ProgressBoard, exercise_panel
 from vtlearn.course.quiz import quiz
 from vtlearn.runtime import seed_everything, set_threads
+from vtlearn.viz.digest import to_png
 
 __all__ = ["ProgressBoard", "check", "exercise_panel", "mine", "quiz", "show", "start_lesson"]
 
@@ -37,6 +37,6 @@ def show(figure: Figure, text: str) -> None:
         figure: drawn by ``vtlearn.viz``, or by hand.
         text: its digest, read back from the drawn artists.
     """
-    png = base64.b64encode(png_of(figure)).decode("ascii")
+    png = base64.b64encode(to_png(figure)).decode("ascii")
     display({"image/png": png, "text/plain": text}, raw=True, metadata={"image/png": {"alt": text}})
     print(f"In words: {text}")

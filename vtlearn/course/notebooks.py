@@ -34,7 +34,7 @@ from vtlearn.course.workspace import REPOSITORY
 from vtlearn.errors import ArgumentError, DataError, VtlearnError, require
 from vtlearn.runtime import deterministic
 
-CELL_SECONDS = 120
+CELL_SECONDS = 600
 VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

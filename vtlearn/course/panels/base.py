@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import ipywidgets as widgets
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-DOTS_PER_INCH = 96
+from vtlearn.viz.digest import to_png
+
 _WIDE = {"description_width": "initial"}
 
 
@@ -58,7 +56,8 @@ class Panel(widgets.VBox):
     def __init__(self) -> None:
         self.controls_by_name: dict[str, widgets.Widget] = self.controls()
         first = self.render(self.state)
-        self.image = widgets.Image(value=first.png, format="png", layout=widgets.Layout(max_width="100%"))
+        at_its_size = widgets.Layout(max_width="100%", align_self="flex-start")
+        self.image = widgets.Image(value=first.png, format="png", layout=at_its_size)
         self.words = widgets.HTML(value=self._in_words(first))
         for control in self.controls_by_name.values():
             control.observe(self._follow, names="value")
@@ -112,16 +111,7 @@ class Panel(widgets.VBox):
 @functools.lru_cache(maxsize=256)
 def _rendered(panel: type[Panel], state: tuple[tuple[str, Any], ...]) -> Rendered:
     drawing = panel.draw(dict(state))
-    return Rendered(png_of(drawing.figure), drawing.caption, drawing.text)
-
-
-def png_of(figure: Figure) -> bytes:
-    """The figure as PNG bytes, the same for the same figure (no date, no version inside)."""
-    file = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(
-        file, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None}
-    )
-    return file.getvalue()
+    return Rendered(to_png(drawing.figure), drawing.caption, drawing.text)
 
 
 def integer(label: str, value: int, low: int, high: int, step: int = 1) -> widgets.IntSlider:

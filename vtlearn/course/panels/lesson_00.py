@@ -1,4 +1,4 @@
-"""The pictures of lesson 00: a row of frames, and the time line of papers as a panel."""
+"""The panel of lesson 00: a time line of papers, and what each stands on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from vtlearn.course.panels.base import OKABE_ITO, Drawing, Move, Panel, steps, switch
+from vtlearn.course.panels.base import Drawing, Move, Panel, steps, switch
+from vtlearn.viz.palette import OKABE_ITO
 
 FAMILIES = {
     "convolution and recurrence": ("o", OKABE_ITO[0]),
-    "attention beside video": ("s", OKABE_ITO[1]),
-    "video transformers": ("*", OKABE_ITO[5]),
+    "attention beside video": ("s", OKABE_ITO[4]),
+    "video transformers": ("*", OKABE_ITO[1]),
 }
 
 
@@ -167,26 +167,6 @@ class PaperTimeline(Panel):
                 + (stands if state["roots"] else " Arrows are off.")
             ),
         )
-
-
-def draw_frames(frames: Tensor, titles: Sequence[str]) -> tuple[Figure, str]:
-    """A row of frames, and what the drawing holds, read back from its axes.
-
-    Args:
-        frames: ``(T, C, H, W)`` float from 0 to 1.
-        titles: one line above each frame.
-    """
-    figure = Figure(figsize=(1.15 * len(frames), 1.45))
-    margins = {"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.84, "wspace": 0.06}
-    many = figure.subplots(1, len(frames), squeeze=False, gridspec_kw=margins)[0]
-    for axes, frame, title in zip(many, frames, titles, strict=True):
-        axes.imshow(frame.movedim(0, -1).numpy(), vmin=0, vmax=1)
-        axes.set_title(title, fontsize=9)
-        axes.set_xticks([])
-        axes.set_yticks([])
-    shown = [axes.get_title() for axes in figure.axes]
-    rows, columns = figure.axes[0].images[0].get_size()
-    return figure, f"{len(shown)} pictures of {rows} × {columns} pixels: {', '.join(shown)}."
 
 
 def _listed(names: Sequence[str]) -> str:
