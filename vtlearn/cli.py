@@ -104,6 +104,7 @@ def compare(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each model.")] = None,
     seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
     samples_seed: Annotated[int, typer.Option(help="Seed of the sample clips; 0 is the bundled set.")] = 0,
+    hard: Annotated[bool, typer.Option("--hard", help="The hard samples, which leave room above.")] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda [default: cuda where there is one].")
     ] = None,
@@ -112,7 +113,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Train VTN, TimeSformer, ViViT and two baselines under one protocol and compare them."""
-    from vtlearn.study.compare import Comparison, new_run, run_comparison, unfinished_run
+    from vtlearn.study.compare import Comparison, choose_data, new_run, run_comparison, unfinished_run
     from vtlearn.study.protocol import choose_protocol
     from vtlearn.study.report import table
 
@@ -122,7 +123,7 @@ def compare(
         comparison = Comparison(
             folder=new_run(results, run),
             protocol=choose_protocol(quick=quick, models=models, steps=steps, seed=seed).settled(),
-            data={"samples_seed": samples_seed} if data is None else {"folder": str(data.resolve())},
+            data=choose_data(folder=data, samples_seed=samples_seed, hard=hard),
             device=device,
         )
     rows = run_comparison(comparison, at_once=jobs, threads=threads, quiet=as_json)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from vtlearn import __version__
 from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, read_clip_folder, split_by_source
 from vtlearn.data.memory import ClipMemory, decode_clips
-from vtlearn.data.synthetic import LABELLINGS, SPLITS, SampleSet, samples_folder
+from vtlearn.data.synthetic import LABELLINGS, SPECS, SPLITS, SampleSet, samples_folder
 from vtlearn.errors import ArgumentError, DataError, require_positive
 from vtlearn.runtime import choose_device
 from vtlearn.study.jobs import Job, Stopped, run_jobs, write_json
@@ -37,7 +37,8 @@ class Comparison:
     Attributes:
         folder: ``results/<run>``.
         protocol: what is the same for every model.
-        data: where the clips come from: ``{"samples_seed": 0}`` or ``{"folder": "…"}``.
+        data: where the clips come from: ``{"samples_seed": 0}``, with ``"set": "hard"`` for the hard samples,
+            or ``{"folder": "…"}``.
         device: "cpu", "cuda" …; None chooses.
     """
 
@@ -126,6 +127,24 @@ def unfinished_run(results: Path, name: str | None) -> Path:
 # ---------------------------------------------------------------------------------------------- clips
 
 
+def choose_data(*, folder: Path | None = None, samples_seed: int = 0, hard: bool = False) -> dict[str, Any]:
+    """What a user asked for, as :attr:`Comparison.data`.
+
+    Raises:
+        ArgumentError: a folder that is none, or a folder together with the samples.
+
+    >>> choose_data(samples_seed=3)
+    {'samples_seed': 3}
+    """
+    if folder is None:
+        return {"samples_seed": samples_seed} | ({"set": "hard"} if hard else {})
+    if hard or samples_seed != 0:
+        raise ArgumentError("data", str(folder), "given alone, without a set of samples")
+    if not folder.is_dir():
+        raise ArgumentError("data", str(folder), "a folder of videos")
+    return {"folder": str(folder.resolve())}
+
+
 def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
     """The clips of a comparison with their splits and labels.
 
@@ -133,7 +152,8 @@ def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
         DataError: no clips, too few classes or clips, or annotations that cannot be read.
     """
     if "folder" not in data:
-        return _sample_records(samples_folder(int(data["samples_seed"])))
+        spec = SPECS[data.get("set", "standard")]()
+        return _sample_records(samples_folder(int(data["samples_seed"]), spec))
     clips = read_clip_folder(data["folder"])
     if not {"train", "test"} <= set(clips.split_names):
         clips = split_by_source(clips, seed=seed)
