@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import open_video
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import segment_bounds, uniform_indices
+from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import DataError, require, require_positive
 
 MEAN, STD = 0.45, 0.225
@@ -118,10 +119,10 @@ def decode_clips(
         try:
             with open_video(record.path) as video:
                 chosen = uniform_indices(video.num_frames, num_frames)
-                height, width = video.size
-                size = _short_side(height, width, image_size)
+                size = short_side_size(*video.size, image_size)
+                whole = video.frames(chosen, None if size == video.size else size)
                 frames.append(
-                    _centre(video.frames(chosen, size if size != (height, width) else None), image_size)
+                    CentreCrop(image_size)(whole.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
                 )
         except DataError as error:
             left_out.append(LeftOut(str(record.path), str(error).removeprefix(f"{record.path}: ")))
@@ -138,17 +139,6 @@ def decode_clips(
         paths=[str(record.path) for record in kept],
         left_out=tuple(left_out),
     )
-
-
-def _short_side(height: int, width: int, image_size: int) -> tuple[int, int]:
-    scale = image_size / min(height, width)
-    return max(image_size, round(height * scale)), max(image_size, round(width * scale))
-
-
-def _centre(frames: UInt8[Tensor, "F H W C"], image_size: int) -> UInt8[Tensor, "F S S C"]:
-    top = (frames.shape[1] - image_size) // 2
-    left = (frames.shape[2] - image_size) // 2
-    return frames[:, top : top + image_size, left : left + image_size].contiguous()
 
 
 def normalise(frames: UInt8[Tensor, "B T H W C"]) -> Float[Tensor, "B T C H W"]:
