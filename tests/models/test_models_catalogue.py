@@ -24,6 +24,8 @@ PARAMETERS = {
     "vit_base": 86_567_656,
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
+    "i3d_resnet50": 28_043_472,
+    "slowfast_resnet50_8x8": 34_566_488,
 }
 OTHER_PARAMETERS = [
     ("vivit_base_joint", {"classifier": "mean"}, 88_952_464),
@@ -42,6 +44,8 @@ GIGA_MULTIPLY_ADDS = {
     "vivit_base_factorised_self_attention": 371.1,
     "vivit_base_factorised_dot_product": 276.2,
     "vivit_base_average_pool": 282.9,
+    "slowfast_resnet50_8x8": 65.7,
+    "slowfast_resnet101_16x8": 213.0,
 }
 
 

@@ -5,6 +5,7 @@ presets.
 from vtlearn.models.baselines import FrameAverage, FrameAverageConfig, FrameGRU, FrameGRUConfig
 from vtlearn.models.catalogue import build_model, create_model, model_config, model_names, tiny_twin
 from vtlearn.models.classifier import Classifier, VideoClassifier, count_parameters
+from vtlearn.models.conv3d import I3D, I3DConfig, SlowFast, SlowFastConfig
 from vtlearn.models.cost import ModelCost, model_cost
 from vtlearn.models.image_start import init_from_image
 from vtlearn.models.pretrained import from_published
@@ -16,16 +17,20 @@ from vtlearn.models.vivit import ViViT, ViViTConfig
 from vtlearn.models.vtn import VTN, VTNConfig
 
 __all__ = [
+    "I3D",
     "VTN",
     "Classifier",
     "FrameAverage",
     "FrameAverageConfig",
     "FrameGRU",
     "FrameGRUConfig",
+    "I3DConfig",
     "ModelCost",
     "Published",
     "ResNet",
     "ResNetConfig",
+    "SlowFast",
+    "SlowFastConfig",
     "TimeSformer",
     "TimeSformerConfig",
     "VTNConfig",

@@ -10,6 +10,7 @@ from typing import Any
 from vtlearn.errors import ArgumentError
 from vtlearn.models.baselines import FrameAverage, FrameAverageConfig, FrameGRU, FrameGRUConfig
 from vtlearn.models.classifier import Classifier
+from vtlearn.models.conv3d import I3D, I3DConfig, SlowFast, SlowFastConfig
 from vtlearn.models.resnet import ResNet, ResNetConfig
 from vtlearn.models.timesformer import TimeSformer, TimeSformerConfig
 from vtlearn.models.vit import ViT, ViTConfig
@@ -27,6 +28,7 @@ class Preset:
 
 VIT, DEIT, RESNET = "arXiv 2010.11929", "arXiv 2012.12877", "arXiv 1512.03385"
 VTN_PAPER, TIMESFORMER, VIVIT = "arXiv 2102.00719", "arXiv 2102.05095", "arXiv 2103.15691"
+I3D_PAPER, SLOWFAST = "arXiv 1705.07750", "arXiv 1812.03982"
 VTN_REBUILT = VTN_PAPER + ", reconstruction"
 TIMESFORMER_REBUILT = TIMESFORMER + ", reconstruction"
 SAMPLES = "sized for the bundled clips"
@@ -84,6 +86,9 @@ PRESETS: dict[str, Preset] = {
     "vivit_base_average_pool": Preset(_vivit(ViViTConfig.base("average_pool")), VIVIT),
     "vivit_large_joint": Preset(_vivit(ViViTConfig.large("joint")), VIVIT),
     "vivit_large_factorised_encoder": Preset(_vivit(ViViTConfig.large()), VIVIT),
+    "i3d_resnet50": Preset(I3DConfig.resnet50, I3D_PAPER),
+    "slowfast_resnet50_8x8": Preset(SlowFastConfig.resnet50_8x8, SLOWFAST),
+    "slowfast_resnet101_16x8": Preset(SlowFastConfig.resnet101_16x8, SLOWFAST),
     "vit_samples": Preset(ViTConfig.samples, SAMPLES),
     "vtn_samples": Preset(VTNConfig.samples, SAMPLES),
     "timesformer_samples": Preset(TimeSformerConfig.samples, SAMPLES),
@@ -104,6 +109,8 @@ MODELS: dict[type, Callable[[Any], Classifier]] = {
     ViViTConfig: ViViT,
     FrameAverageConfig: FrameAverage,
     FrameGRUConfig: FrameGRU,
+    I3DConfig: I3D,
+    SlowFastConfig: SlowFast,
 }
 """The model of every kind of configuration."""
 
@@ -185,6 +192,9 @@ def _shrink(config: Any) -> Any:
     small: dict[str, Any] = {"num_classes": 7}
     if isinstance(config, ResNetConfig):
         return dataclasses.replace(config, layers=(1, 1, 1, 1), width=4, **small)
+    if isinstance(config, (I3DConfig, SlowFastConfig)):
+        small |= {"layers": (1, 1, 2, 1), "width": 8, "num_frames": 8, "image_size": 32}
+        return dataclasses.replace(config, **small)
     if isinstance(config, (FrameAverageConfig, FrameGRUConfig, VTNConfig)):
         assert isinstance(config.backbone, (ViTConfig, ResNetConfig))
         small |= {"backbone": _shrink(config.backbone), "num_frames": 3}
