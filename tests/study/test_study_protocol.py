@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vtlearn.errors import ArgumentError, DataError
+from vtlearn.models import model_config
 from vtlearn.study import protocol as module
 from vtlearn.study.protocol import CONTESTANTS, SEARCHED_RATES, Protocol, choose_protocol, contestant
 
@@ -33,7 +34,7 @@ def test_quick_is_shorter_in_every_way():
         ({"models": ("vtn", "vtn")}, "models must be each named once"),
         ({"models": ()}, "models must be at least one"),
         ({"steps": 0}, "steps must be a positive integer, got 0"),
-        ({"num_frames": 48}, "num_frames must be at most stored_frames = 24, got 48"),
+        ({"num_frames": 48}, "num_frames must be at most stored_frames = 24, got 96"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
     ],
 )
@@ -66,6 +67,16 @@ def test_a_missing_record_is_named(tmp_path, monkeypatch):
 def test_learning_rates_given_must_name_every_model():
     with pytest.raises(ArgumentError, match=r"learning_rates .*'vtn'"):
         Protocol(learning_rates={"vivit": 1e-3}).learning_rate("vtn")
+
+
+def test_every_contestant_has_as_many_tokens():
+    protocol = Protocol.default()
+    tokens = set()
+    for each in CONTESTANTS:
+        config = model_config(each.preset)
+        tubelet = getattr(config, "tubelet_size", (1,))[0]
+        tokens.add(protocol.frames_of(each.name) // tubelet)
+    assert tokens == {protocol.num_frames}
 
 
 def test_contestant_by_name():

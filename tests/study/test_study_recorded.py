@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.comparison import MARKERS, PICTURE, RECORD, TARGETS, markdown, shortfalls, summary
 
+from benchmarks.comparison import MARKERS, PICTURE, RECORD, TARGETS, markdown, shortfalls, summary
 from vtlearn.study.protocol import CONTESTANTS, Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,9 @@ def record():
 def test_it_was_made_under_the_default_protocol(record):
     protocol = Protocol.default().settled().as_dict()
     protocol.pop("seed")
-    assert record["protocol"] == json.loads(json.dumps(protocol)), "run `python -m benchmarks.comparison` again"
+    assert record["protocol"] == json.loads(json.dumps(protocol)), (
+        "run `python -m benchmarks.comparison` again"
+    )
 
 
 def test_every_run_has_every_model_on_both_labellings(record):

@@ -301,6 +301,7 @@ def run_comparison(
             name,
             kind="video",
             preset=contestant(name).preset,
+            num_frames=comparison.protocol.frames_of(name),
             learning_rate=comparison.protocol.learning_rate(name),
             image_weights=str(image.folder / "model" / "weights.safetensors"),
             read_test=read_test,
@@ -341,9 +342,9 @@ def _report(
     facts = {
         "summary": (
             f"{len(results)} models, each {protocol.steps} steps of {protocol.batch_size} clips "
-            f"({protocol.num_frames} frames of {protocol.image_size} × {protocol.image_size}), all from the "
-            f"same image model trained on single frames for {protocol.image_steps} steps; {sizes} clips; "
-            f"seed {protocol.seed}."
+            f"({protocol.num_frames} temporal indices of {protocol.image_size} × {protocol.image_size}; "
+            f"ViViT's hold two frames each), all from the same image model trained on single frames for "
+            f"{protocol.image_steps} steps; {sizes} clips; seed {protocol.seed}."
         ),
         "side_by_side": (
             f"{at_once} at a time with {threads} thread{'s' if threads > 1 else ''} each on {device}"

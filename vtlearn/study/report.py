@@ -57,6 +57,7 @@ def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "test_pair_top1": test.get("pair_top1"),
                 "test_within_pair": test.get("within_pair"),
                 "learning_rate": result["learning_rate"],
+                "num_frames": result["num_frames"],
                 "steps": result["steps"],
                 "skipped_clips": len(result["skipped"]),
             }

@@ -56,7 +56,7 @@ def build(job: dict[str, Any], protocol: Protocol, num_classes: dict[str, int]) 
         start_weights(trunk)
         start_positions(trunk, scale=0.5)
     else:
-        size |= {} if job["preset"].startswith("frame_") else {"num_frames": protocol.num_frames}
+        size |= {} if job["preset"].startswith("frame_") else {"num_frames": job["num_frames"]}
         trunk = create_model(job["preset"], **size)
         start_weights(trunk)
         init_from_image(trunk, load_file(job["image_weights"]))
@@ -82,7 +82,7 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
     batches: Any = TrainingBatches(
         train,
         batch_size=batch_size,
-        num_frames=1 if is_image else protocol.num_frames,
+        num_frames=1 if is_image else job["num_frames"],
         shift=protocol.shift,
         seed=protocol.seed,
     )
@@ -155,6 +155,7 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "num_frames": 1 if is_image else job["num_frames"],
         "parameters": count_parameters(model),
         "train_seconds": history["train_seconds"],
         "clips_per_second": batch_size / statistics.median(warm) if warm else 0.0,
@@ -225,7 +226,7 @@ def _measure(model: nn.Module, job: dict[str, Any], split: str, protocol: Protoc
     clips = ClipMemory.load(job["clips"][split])
     return evaluate(
         model,
-        evaluation_batches(clips, batch_size=_EVALUATION_BATCH, num_frames=protocol.num_frames),
+        evaluation_batches(clips, batch_size=_EVALUATION_BATCH, num_frames=job["num_frames"]),
         device=next(model.parameters()).device,
         precision=protocol.precision,
     )
