@@ -44,6 +44,11 @@ def test_choices_link_each_place_to_its_frame():
     assert held.endswith("the 3 places of the clip show frames 3, 5, 5; shown more than once: 5")
 
 
+def test_choices_shade_the_stretch_that_is_asked_for():
+    figure = frame_choices({"two": [1, 3]}, 6, fps=3, spans={"two": (1, 4)})
+    assert words_of_frame_choices(figure).endswith("; shaded from 0.33 to 1.67 s")
+
+
 def test_choices_words_follow_the_lines():
     figure = frame_choices({"two": [1, 4]}, 6, fps=3.0)
     figure.axes[0].lines[1].set_xdata([4.5, 2.5])

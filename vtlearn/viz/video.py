@@ -17,7 +17,7 @@ from vtlearn.viz.palette import MUTED, OKABE_ITO, SEQUENTIAL
 
 MOST_NUMBERED = 16
 _ONCE, _AGAIN, _PLACES = "shown once", "shown more than once", "places in the clip"
-_BORDER, _LINK = "border", "link"
+_BORDER, _LINK, _SPAN = "border", "link", "span"
 _VIDEO_AT, _CLIP_AT = 1.0, 0.0
 
 
@@ -96,6 +96,7 @@ def frame_choices(
     fps: float | int,
     *,
     borders: Mapping[str, Sequence[float | int]] | None = None,
+    spans: Mapping[str, tuple[int, int]] | None = None,
 ) -> Figure:
     """For each choice the video's time line above, the clip's places below, and a line from each place to its
     frame.
@@ -108,6 +109,7 @@ def frame_choices(
         num_frames_in_video: length of the time line.
         fps: frames per second, for the axis in seconds.
         borders: name → places on the time line (in frames) where a dashed border stands.
+        spans: name → first and last frame of a stretch to shade: what the clip stands for.
 
     Raises:
         ArgumentError: no choice, a frame outside the video, or a rate that is not above 0.
@@ -123,10 +125,21 @@ def frame_choices(
         for frame in frames:
             expected = f"from 0 to {num_frames_in_video - 1}"
             require(0 <= frame < num_frames_in_video, f"choices[{name!r}]", frame, expected)
-    figure = Figure(figsize=(8.4, 0.5 + 1.55 * len(choices)), layout="constrained")
-    cells = figure.subplots(len(choices), 1, squeeze=False, sharex=True)[:, 0]
+    height = 1.3 + 1.1 * len(choices) + 0.3 * (len(choices) - 1)
+    figure = Figure(figsize=(8.4, height))  # fixed margins: four times as fast as a fitted layout
+    margins = {"left": 0.065, "right": 0.975, "bottom": 0.5 / height, "top": 1 - 0.8 / height}
+    cells = figure.subplots(
+        len(choices), 1, squeeze=False, sharex=True, gridspec_kw=margins | {"hspace": 0.3 / 1.1}
+    )[:, 0]
     for axes, (name, frames) in zip(cells, choices.items(), strict=True):
-        _one_choice(axes, name, frames, num_frames_in_video, (borders or {}).get(name, ()))
+        axes.set_xlim(0, num_frames_in_video)
+        axes.add_patch(_bar(0, num_frames_in_video, "#E4E4E4"))
+        if spans and name in spans:
+            first, last = spans[name]
+            axes.add_patch(_bar(first, last + 1 - first, OKABE_ITO[5], gid=_SPAN))
+        for border in (borders or {}).get(name, ()):
+            axes.plot([border, border], [0.62, 1.38], color=MUTED, linestyle="--", linewidth=1, gid=_BORDER)
+        _one_choice(axes, name, frames, num_frames_in_video)
     cells[-1].set_xlabel("frame of the video")
     seconds = cells[0].secondary_xaxis("top", functions=(lambda x: x / fps, lambda s: s * fps))
     seconds.set_xlim(0, num_frames_in_video / fps)  # drawing sets it again, from the functions
@@ -153,22 +166,22 @@ def words_of_frame_choices(figure: Figure) -> str:
             f"the {len(frames)} places of the clip show frames {_listed(frames)}"
         )
         text += f"; shown more than once: {_listed(repeated)}" if repeated else ""
-        lines.append(text + (f"; {borders} borders" if borders else ""))
+        text += f"; {borders} borders" if borders else ""
+        for span in [patch for patch in axes.patches if patch.get_gid() == _SPAN]:
+            assert isinstance(span, Rectangle)
+            first, last = span.get_x(), span.get_x() + span.get_width()
+            rate = axes.get_xlim()[1] / seconds
+            text += f"; shaded from {first / rate:.2f} to {last / rate:.2f} s"
+        lines.append(text)
     return "\n".join(lines)
 
 
-def _one_choice(
-    axes: Axes, name: str, frames: Sequence[int], num_frames_in_video: int, borders: Sequence[float | int]
-) -> None:
-    axes.set_xlim(0, num_frames_in_video)
+def _one_choice(axes: Axes, name: str, frames: Sequence[int], num_frames_in_video: int) -> None:
     axes.set_ylim(-0.6, 1.45)
     axes.set_yticks([_CLIP_AT, _VIDEO_AT], ["clip", "video"])
     axes.set_title(name, loc="left", fontsize=10)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.add_patch(_bar(num_frames_in_video))
-    for border in borders:
-        axes.plot([border, border], [0.62, 1.38], color=MUTED, linestyle="--", linewidth=1, gid=_BORDER)
     colours = colormaps[SEQUENTIAL](np.asarray([frame / num_frames_in_video for frame in frames]))
     places = [(i + 0.5) * num_frames_in_video / len(frames) for i in range(len(frames))]
     for place, frame, colour in zip(places, frames, colours, strict=True):
@@ -193,6 +206,7 @@ def _one_choice(
             edgecolors="black",
             label=label,
             zorder=3,
+            clip_on=False,
         )
     if len(frames) <= MOST_NUMBERED:
         for place, frame in zip(places, frames, strict=True):
@@ -206,8 +220,9 @@ def _light_from_left(picture: np.ndarray) -> float:
     return 100 * float((columns * middles).sum() / columns.sum()) if columns.sum() > 1e-6 else 50.0
 
 
-def _bar(length: int) -> Rectangle:
-    return Rectangle((0, _VIDEO_AT - 0.12), length, 0.24, facecolor="#DDDDDD", edgecolor=MUTED, linewidth=0.8)
+def _bar(start: int, length: int, colour: str, gid: str = "") -> Rectangle:
+    corner = (start, _VIDEO_AT - 0.12)
+    return Rectangle(corner, length, 0.24, facecolor=colour, edgecolor=MUTED, linewidth=0.8, gid=gid)
 
 
 def _side(count: int) -> float:
