@@ -218,6 +218,33 @@ def test_lessons_that_are_not_there_are_named(repository, tmp_path):
         workspace.start(None, tmp_path)
 
 
+def test_lab_opens_the_lesson_and_only_prints_where_nothing_can_be_shown(repository, monkeypatch):
+    called = []
+    monkeypatch.setattr(workspace.subprocess, "call", lambda command, cwd: called.append((command, cwd)) or 3)
+    (lesson,) = workspace.start("00", repository)
+    monkeypatch.setattr(workspace.sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert workspace.open_lab(lesson, repository) == 3
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert workspace.open_lab(lesson, repository) == 3
+    shown, hidden = (command for command, _ in called)
+    assert shown[1:4] == ["-m", "jupyterlab", str(lesson)]
+    assert f"--ServerApp.root_dir={repository}" in shown
+    assert "--no-browser" not in shown
+    assert set(hidden) - set(shown) == {"--no-browser"}
+    assert called[0][1] == repository
+
+    def stopped(command, cwd):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workspace.subprocess, "call", stopped)
+    assert workspace.open_lab(lesson, repository) == 0
+    monkeypatch.setattr(workspace.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="JupyterLab is not installed"):
+        workspace.open_lab(lesson, repository)
+
+
 def test_progress_in_words(state):
     assert workspace.progress().splitlines()[:2] == [
         "lesson 00: 0 of 2 passed",

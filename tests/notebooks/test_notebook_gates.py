@@ -114,6 +114,19 @@ def test_setup_imports_what_exercises_use(source):
     assert f'start_lesson("{source.name[:2]}")' in setup
 
 
+def test_claim_is_seen_to_hold_and_to_fall(source):
+    tests = Path(__file__).parents[1] / "course" / f"test_claim_{source.name[:2]}.py"
+    assert tests.is_file(), "every lesson owns a test that breaks its claim's mechanism"
+    tree = ast.parse(tests.read_text(encoding="utf-8"))
+    functions = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(functions) >= 2
+    text = ast.unparse(tree)
+    assert "run_claim(" in text
+    assert "pytest.raises(AssertionError" in text
+
+
 def test_quiz_has_three_questions(source):
     assert len(questions(source.name[:2])) == 3
     assert all(question.why.endswith(".") for question in questions(source.name[:2]))

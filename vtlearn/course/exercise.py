@@ -150,8 +150,9 @@ def exercise(exercise_id: str) -> Exercise:
 def check(exercise_id: str, answer: Any, *, seconds: float = TIME_LIMIT_SECONDS) -> CheckResult:
     """Judge ``answer``; a pass is remembered in the learner's progress.
 
-    >>> check("00.1", None)
-    not yet: the answer is None: hand over the function itself, as in check(id, my_function)
+    >>> stub = exercise("00.1").compile(exercise("00.1").stub)
+    >>> check("00.1", stub)
+    not attempted yet
     """
     wanted = exercise(exercise_id)
     result = judge_exercise(wanted, answer, seconds=seconds)

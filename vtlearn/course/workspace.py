@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -63,6 +64,28 @@ def reset(lesson: str, repository: Path = REPOSITORY) -> tuple[Path, Path | None
     return _copied(original, repository), backup
 
 
+def open_lab(lesson: Path, repository: Path = REPOSITORY) -> int:
+    """Open JupyterLab at a lesson and stay until it ends; without a display it only prints its address.
+
+    Returns:
+        JupyterLab's exit code; 0 when it was stopped by hand.
+
+    Raises:
+        DataError: JupyterLab is not installed here.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise DataError("JupyterLab is not installed here: run `make lab`, or pip install -e '.[course]'")
+    command = [sys.executable, "-m", "jupyterlab", str(lesson), f"--ServerApp.root_dir={repository}"]
+    if not _has_display():
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # containers; JupyterLab refuses root otherwise
+    try:
+        return subprocess.call(command, cwd=repository)
+    except KeyboardInterrupt:
+        return 0
+
+
 def progress() -> str:
     """The learner's progress, one line a lesson.
 
@@ -77,6 +100,12 @@ def progress() -> str:
         lines.append(f"lesson {lesson}: {passed} of {len(marks)} passed")
         lines += [f"  {mark}" for mark in marks]
     return "\n".join(lines)
+
+
+def _has_display() -> bool:
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _known(lesson: str, lessons: dict[str, Path]) -> str:
@@ -94,18 +123,3 @@ def _copied(original: Path, repository: Path) -> Path:
         shutil.copyfile(original, aside)
         aside.replace(own)
     return own
-
-
-def open_lab(notebook: Path, repository: Path = REPOSITORY) -> int:
-    """Open a notebook in JupyterLab and stay until it ends; returns its exit code.
-
-    Where there is no display to open a browser on, JupyterLab prints its address instead.
-    """
-    command = [sys.executable, "-m", "jupyter", "lab", str(notebook.relative_to(repository))]
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        command.append("--no-browser")
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")
-    return subprocess.call(command, cwd=repository)

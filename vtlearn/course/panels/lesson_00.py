@@ -106,7 +106,7 @@ class PaperTimeline(Panel):
         chosen = _BY_NAME[state["paper"]]
         roots = chosen.builds_on if state["roots"] else ()
         figure = Figure(figsize=(8.6, 4.5))
-        axes = figure.subplots(gridspec_kw={"left": 0.12, "right": 0.985, "bottom": 0.11, "top": 0.89})
+        axes = figure.subplots(gridspec_kw={"left": 0.135, "right": 0.985, "bottom": 0.11, "top": 0.89})
         rows = {paper.name: row for row, paper in enumerate(PAPERS)}
         for family, (marker, colour) in FAMILIES.items():
             members = [paper for paper in PAPERS if paper.family == family]
