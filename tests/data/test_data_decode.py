@@ -434,3 +434,15 @@ def test_real_trouble_is_handled(real_clips: Path) -> None:
     with open_video(real_clips / "other" / "v_ApplyEyeMakeup_g01_c01.avi") as video:
         assert video.num_frames == 164
         assert video.frames([163, 0]).shape == (2, 240, 320, 3)
+
+
+@needs_decord
+def test_pyav_takes_over_from_a_decord_that_does_not_answer(
+    small_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = decode_all(small_clip, "pyav")
+    monkeypatch.setattr(decode, "_DECORD_PATIENCE", 3.0)
+    with open_video(small_clip) as video:
+        stopped_helper(video)
+        assert torch.equal(video.frames(range(13)), expected)
+        assert video.decoder == "pyav"

@@ -36,6 +36,7 @@ from vtlearn.errors import DataError, require, require_one_of
 
 DECODERS = ("decord", "pyav")
 TIME_LIMIT = 60.0  # seconds for one clip
+_DECORD_PATIENCE = 15.0  # seconds after which PyAV takes over from a decord that does not answer
 
 # Containers that store when a frame is shown; in others frames are known only by the order they come out in.
 _TIMED_CONTAINERS = ("mov", "mp4", "matroska", "webm", "mpegts", "flv", "ogg")
@@ -144,7 +145,7 @@ def open_video(
     if decoder is None:
         return _AutomaticReader(pyav)
     with pyav:
-        return _DecordReader(pyav)
+        return _DecordReader(pyav, time_limit)
 
 
 def decode_all(path: str | os.PathLike[str], decoder: str | None = None) -> UInt8[Tensor, "T H W C"]:
@@ -440,13 +441,13 @@ class _DecordReader(VideoReader):
 
     decoder = "decord"
 
-    def __init__(self, index: _PyavReader) -> None:
+    def __init__(self, index: _PyavReader, time_limit: float) -> None:
         if not index.numbered_by_decord:
             raise DataError(
                 f"{index.path}: decord would number its frames wrongly (irregular times or open groups)"
             )
         self.path, self.num_frames, self.fps = index.path, index.num_frames, index.fps
-        self._size, self._time_limit = index.size, index.time_limit
+        self._size, self._time_limit = index.size, time_limit
 
     @property
     def size(self) -> tuple[int, int]:
@@ -469,7 +470,8 @@ class _AutomaticReader(VideoReader):
     def __init__(self, pyav: _PyavReader) -> None:
         self.path, self.num_frames, self.fps = pyav.path, pyav.num_frames, pyav.fps
         self._pyav = pyav
-        self._decord = _DecordReader(pyav) if pyav.numbered_by_decord else None
+        patience = min(pyav.time_limit, _DECORD_PATIENCE)
+        self._decord = _DecordReader(pyav, patience) if pyav.numbered_by_decord else None
 
     @property
     def decoder(self) -> str:  # type: ignore[override]
