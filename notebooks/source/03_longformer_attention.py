@@ -118,8 +118,8 @@ print("agrees with the library:", torch.equal(bands["causal, 11"].bool(), Causal
 # %% [markdown]
 # ## Step 2: gaps
 #
-# How to look further without looking at more? Leave gaps. With **dilation** r the keys of a query lie r positions apart:
-# i, i ± r, i ± 2r, …. There are as many as before, and they reach r times as far.
+# How to look further without looking at more? Leave gaps. With **dilation** 3 the keys of query i lie 3 positions apart:
+# i, i ± 3, i ± 6, …. There are as many as before, and they reach 3 times as far.
 #
 # A gap loses detail. Longformer therefore dilates **only in the upper layers, and there on two heads only**. The other heads
 # go on reading the neighbours. So a mask may differ from head to head: its shape becomes `(heads, N, N)`.
@@ -132,7 +132,7 @@ print("agrees with the library:", torch.equal(bands["causal, 11"].bool(), Causal
 # %%
 dilations = [1, 1, 2, 3]
 heads = mine("03.2")(24, 5, dilations)
-drawn = draw_masks({f"head {h}: dilation {r}": heads[h] for h, r in enumerate(dilations)})
+drawn = draw_masks({f"head {h}: dilation {step}": heads[h] for h, step in enumerate(dilations)})
 show(drawn, describe_masks(drawn))
 print("keys of query 12 in each head:", heads[:, 12].bool().sum(-1).tolist())
 
@@ -211,7 +211,7 @@ show(layout, describe_band_layout(layout))
 # $$S_{ic} = \frac{q_i \cdot k_{i + c - r}}{\sqrt d}, \qquad
 #   o_i = \sum_{c=0}^{w-1} \mathrm{softmax}(S_i)_c \; v_{i + c - r}.$$
 #
-# The check of this exercise watches every tensor that you make.
+# Here r is again the reach, (w − 1) / 2. The check of this exercise watches every tensor that you make.
 
 # %% tags=["exercise"]
 # 03.4

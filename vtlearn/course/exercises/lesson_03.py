@@ -356,7 +356,9 @@ def check_banded_attention(banded_attention: Callable[..., Tensor]) -> None:
         )
         expect_finite(result, name=f"the output of {what}")
         near = offsets(length).abs() <= wide // 2
-        expect_close(result, dense_attention(*few, near, 2**-0.5), name=f"the output of {what}")
+        expect_close(
+            result, dense_attention(few[0], few[1], few[2], near, 2**-0.5), name=f"the output of {what}"
+        )
     check_footprint(banded_attention)
 
 
@@ -683,8 +685,8 @@ EXERCISES = [
         check=check_dilated_masks,
         probe=lambda answer: answer(13, 5, [1, 2, 3]),
         hints=(
-            "Count in steps: the plain window takes 0, 1, 2, … positions to each side, the dilated one "
-            "0, r, 2r, ….",
+            "Count in steps: the plain window takes 0, 1, 2, … positions to each side, one with dilation 3 "
+            "takes 0, 3, 6, ….",
             "Distances are (N, N), the dilations (heads, 1, 1): together they broadcast to (heads, N, N).",
             "A key is allowed where its distance is a multiple of the dilation (%) and not beyond "
             "(window_size // 2) dilations.",
@@ -808,7 +810,7 @@ EXERCISES = [
             "softmax of `q · k / √d` over the keys of that window",
             "positions before the first token and after the last do not exist: they get no weight",
             "it stores no tensor of n²/2 numbers a head, and twice the length takes about twice the numbers",
-            "any way of doing so is fine: views, slices, blocks or a loop",
+            "any way of doing so is fine: views, slices, blocks or a loop; only no ready-made attention",
         ),
         stub='''
         def banded_attention(q: Tensor, k: Tensor, v: Tensor, window_size: int) -> Tensor:  # (heads, N, d)
@@ -910,7 +912,7 @@ EXERCISES = [
         hints=(
             "Walk outwards: one layer lets the query look at its window; each of those positions had looked "
             "at its own window one layer below.",
-            "Before any layer the field is 1. A layer with window w and dilation r adds (w − 1) / 2 · r "
+            "Before any layer the field is 1. A layer adds (window − 1) / 2 · dilation "
             "positions on each side.",
             "1 plus the sum over layers of (window − 1) · dilation; then the global token: num_tokens from "
             "two layers on, else one more; then min with num_tokens.",

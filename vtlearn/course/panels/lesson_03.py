@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from vtlearn.attention import Dilated, Full, GlobalTokens, Pattern, reachable
@@ -105,7 +106,7 @@ def cost_bars(axes: Axes, pairs: Mapping[str, int]) -> None:
 def describe_bars(axes: Axes) -> str:
     """The bars in words, read from what was drawn."""
     names = [label.get_text() for label in axes.get_yticklabels()]
-    widths = [round(patch.get_width()) for patch in axes.patches]
+    widths = [round(patch.get_width()) for patch in axes.patches if isinstance(patch, Rectangle)]
     told = ", ".join(f"{name} {width:,}" for name, width in zip(names, widths, strict=True))
     return f"{axes.get_title(loc='left')}: {told}."
 
