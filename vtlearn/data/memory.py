@@ -23,6 +23,7 @@ from vtlearn.data.sampling import segment_bounds, uniform_indices
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import DataError, require, require_positive
 
+_DECODER = "pyav"  # small clips read whole: twice as fast here as decord in its own process
 MEAN, STD = 0.45, 0.225
 """Pixel normalisation of the released TimeSformer and VTN, the same for every channel."""
 
@@ -117,7 +118,7 @@ def decode_clips(
     frames, index, kept, left_out = [], [], [], []
     for record in tqdm(records, desc=progress, unit="clip", disable=progress is None):
         try:
-            with open_video(record.path) as video:
+            with open_video(record.path, _DECODER) as video:
                 chosen = uniform_indices(video.num_frames, num_frames)
                 size = short_side_size(*video.size, image_size)
                 whole = video.frames(chosen, None if size == video.size else size)

@@ -32,7 +32,7 @@ ROW_KEYS = (
 )
 """What every row of ``metrics.json`` has, in the order of the table; rows carry more beside it."""
 
-CONVENTION = "multiply-adds of one clip, attention products included"
+CONVENTION = "of one clip, attention products included"
 
 
 def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -143,10 +143,11 @@ def write_report(
 
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color:
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color:
 #1b1b1b }
 table { border-collapse: collapse; margin: 1rem 0; width: 100% }
-th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
+th, td { padding: .35rem .45rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+table { font-size: .88rem; display: block; overflow-x: auto }
 th:first-child, td:first-child { text-align: left }
 img { max-width: 100%; height: auto }
 figure { margin: 1.5rem 0 } figcaption { color: #444; font-size: .92rem }
@@ -169,8 +170,8 @@ def _page(
         "<h1>Comparison of video models</h1>",
         f"<p>{html.escape(str(facts['summary']))}</p>",
         _html_table(rows, labellings),
-        f"<p>Multiply-adds: {html.escape(CONVENTION)}. Training time, clips per second and peak memory were "
-        f"taken in one process for each model, {html.escape(str(facts['side_by_side']))}; clips per second "
+        f"<p>Multiply-adds are {html.escape(CONVENTION)}. Training time, clips per second and peak memory "
+        f"were taken in one process for each model, {html.escape(str(facts['side_by_side']))}; clips per second "
         "is the median over the training steps after the first ten. Memory is the most that the whole "
         "process held, the clips included. The test clips were read once, after the last step.</p>",
     ]
@@ -239,7 +240,6 @@ def _accuracies(results: Sequence[Mapping[str, Any]], labelling: str) -> str:
     figure = accuracy_figure(
         {labelling: {title: (test["top1"], *test["interval"]) for title, test in tests.items()}},
         chance={labelling: 1 / next(iter(tests.values()))["num_classes"]},
-        title=f"{labelling}: accuracy on the test clips",
     )
     return _figure(figure, f"Accuracy on the test clips by {labelling}, with 95 % intervals.")
 
