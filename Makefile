@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[course,train,pretrained,dev]'
 	@touch $@
 
-compare: $(STAMP)  ## train and compare the video transformers on the bundled clips (about 10 minutes on two cores)
+compare: $(STAMP)  ## train and compare the video transformers on the bundled clips (under 15 minutes on two quiet cores)
 	$(BIN)/vtlearn compare $(ARGS)
 
 test: lint  ## every check: lint, types, layers, unit tests, notebooks, browser (under 20 minutes on two cores)
