@@ -16,12 +16,12 @@ from vtlearn.attention import (
 from vtlearn.attention.kernel import open_global
 from vtlearn.attention.sliding_window_cuda import (
     BLOCK,
-    dense_window_attention,
     flex_window_attention,
     join_by_log_sum,
     window_block_indices,
     window_block_mask,
 )
+from vtlearn.attention.sliding_window_dense import dense_window_attention
 
 
 def tokens(*shape, seed=0, count=3, dtype=torch.float64):

@@ -16,6 +16,7 @@ from vtlearn.attention import (
     band_scores,
     full_attention,
     reference_attention,
+    sliding_window,
     sliding_window_attention,
     window_products,
 )
@@ -57,6 +58,17 @@ def assert_parity(kernel, inputs, is_global=None, valid=None):
         torch.testing.assert_close(grad, want, rtol=1e-8, atol=1e-10)
 
 
+@pytest.fixture(params=[0, 10**9], ids=["tiles", "dense"])
+def either_path(request, monkeypatch):
+    """The same laws for both ways of computing, whatever the door would choose."""
+    monkeypatch.setattr(sliding_window, "SHORTEST_ON_CPU", request.param)
+
+
+@pytest.fixture
+def tiles_always(monkeypatch):
+    monkeypatch.setattr(sliding_window, "SHORTEST_ON_CPU", 0)
+
+
 CASES = {
     "one token": (1, 5, 1, False),
     "two tokens": (2, 5, 1, False),
@@ -75,6 +87,7 @@ CASES = {
 }
 
 
+@pytest.mark.usefixtures("either_path")
 @pytest.mark.parametrize("masks", ["none", "global", "several global", "padding", "both", "own projections"])
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_reference(name, masks):
@@ -105,15 +118,18 @@ def test_equals_the_reference(name, masks):
     real_in_ten=st.integers(0, 10),
     seed=st.integers(0, 10**6),
     own=st.booleans(),
+    tiles=st.booleans(),
 )
 def test_equals_the_reference_on_any_shape(
-    batch, length, reach, dilations, causal, globals_in_ten, real_in_ten, seed, own
+    batch, length, reach, dilations, causal, globals_in_ten, real_in_ten, seed, own, tiles
 ):
     kernel = SlidingWindowAttention(2 * reach + 1, tuple(dilations), causal)
     is_global = coin(batch, length, seed=seed, share=globals_in_ten / 10) if globals_in_ten else None
     valid = coin(batch, length, seed=seed + 1, share=real_in_ten / 10) if real_in_ten < 10 else None
     inputs = tokens(batch, len(dilations), length, 3, seed=seed, count=6 if own else 3)
-    assert_parity(kernel, inputs, is_global, valid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sliding_window, "SHORTEST_ON_CPU", 0 if tiles else 10**9)
+        assert_parity(kernel, inputs, is_global, valid)
 
 
 def test_tiles_of_any_size_give_the_same(monkeypatch):
@@ -152,6 +168,7 @@ def test_strided_inputs_and_gradients(length):
     torch.testing.assert_close(expected, plain)
 
 
+@pytest.mark.usefixtures("either_path")
 def test_window_that_covers_everything_is_full_attention():
     q, k, v = tokens(2, 3, 53, 7)
     for window in (105, 107, 1001):
@@ -174,6 +191,7 @@ def test_dilation_of_one_is_the_plain_window():
     assert not torch.allclose(third[:, 2], plain[:, 2])
 
 
+@pytest.mark.usefixtures("either_path")
 def test_a_global_key_inside_the_window_counts_once():
     """All scores equal: the output is the mean over a set of keys, so counting one twice would show."""
     v = torch.arange(1.0, 12.0, dtype=torch.float64).reshape(1, 1, 11, 1)
@@ -186,6 +204,7 @@ def test_a_global_key_inside_the_window_counts_once():
     assert out[3].item() == pytest.approx(6)  # reads everything
 
 
+@pytest.mark.usefixtures("either_path")
 def test_padding_is_no_key_and_comes_out_as_zeros():
     q, k, v = tokens(2, 2, 53, 5)
     valid = torch.ones(2, 53, dtype=torch.bool)
@@ -203,6 +222,7 @@ def test_padding_is_no_key_and_comes_out_as_zeros():
     assert torch.equal(louder, out)
 
 
+@pytest.mark.usefixtures("either_path")
 def test_a_clip_of_padding_alone_gives_zeros_and_finite_gradients():
     q, k, v = tokens(2, 2, 53, 5)
     valid = torch.zeros(2, 53, dtype=torch.bool)
@@ -323,6 +343,7 @@ def test_dropout_leaves_what_is_not_dropped_in_place():
     assert 0.7 < (out > 0).double().mean() < 0.9
 
 
+@pytest.mark.usefixtures("tiles_always")
 @pytest.mark.parametrize("length", [13, 89])
 def test_gradients_by_finite_differences(length):
     is_global = torch.zeros(1, length, dtype=torch.bool)

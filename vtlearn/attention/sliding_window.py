@@ -14,7 +14,8 @@ from vtlearn.attention.full import full_attention
 from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
-from vtlearn.attention.sliding_window_cuda import SHORTEST, dense_window_attention, flex_window_attention
+from vtlearn.attention.sliding_window_cuda import SHORTEST, flex_window_attention
+from vtlearn.attention.sliding_window_dense import dense_window_attention
 from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
@@ -79,9 +80,9 @@ def sliding_window_attention(
     rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
     if num_tokens < (SHORTEST if q.is_cuda else SHORTEST_ON_CPU):
         return dense_window_attention(*rule, dropout_p)
-    if q.is_cuda:
-        if dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling():
-            return flex_window_attention(*rule)
+    flexible = dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling()
+    if q.is_cuda and flexible:
+        return flex_window_attention(*rule)
     arguments = (q, k, v, global_projections, global_mask, valid_mask, reach, steps, causal, dropout_p)
     if torch.compiler.is_compiling():
         return window_by_operator(*arguments)

@@ -105,9 +105,7 @@ class _Tile:
 
 def block_size(reach: int, length: int) -> int:
     """Queries in a block, measured: small blocks waste few pairs, large products run faster."""
-    if (
-        length <= 2 * reach
-    ):  # the window covers nearly everything: one block where it fits, no band to exploit
+    if length <= 2 * reach:  # no band left to exploit
         return min(length, 256)
     return 16 if reach <= 24 else 32 if reach <= 96 else 64
 
@@ -208,8 +206,7 @@ class _StripScores:
             joint = torch.cat([global_scores, scores], -1)
             torch.softmax(joint, -1, out=joint)
             return joint[..., count:], joint[..., :count]
-        # Every row of a full block has hidden columns to spare: at its left, or for the first rows at its
-        # right.
+        # Every row of a full block has hidden columns to spare: at its left, the first rows at their right.
         scores[:, count:, :count] = global_scores[:, count:]
         scores[:, :count, width - count :] = global_scores[:, :count]
         torch.softmax(scores, -1, out=scores)
