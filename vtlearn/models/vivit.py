@@ -182,7 +182,9 @@ class Positions(nn.Module):
         self.times = learned_table(1, grid.t, embed_dim) if separate else None
 
     def forward(self, grid: TokenGrid) -> Float[Tensor, "1 n D"]:
-        if grid != self.grid and not (self.grid_from_clip and grid.num_tokens == self.grid.num_tokens):
+        # number by number: a compiler that keeps sizes symbolic cannot compare two grids as a whole
+        same = grid.t == self.grid.t and grid.h == self.grid.h and grid.w == self.grid.w
+        if not same and not (self.grid_from_clip and grid.num_tokens == self.grid.num_tokens):
             if self.resize is None:
                 raise ArgumentError(
                     "token grid (t, h, w)",
