@@ -449,7 +449,8 @@ quiz("03")
 # - Windows grow with depth; gaps belong to a few heads of the upper layers; training may begin short and end long.
 #
 # **Words:** *window_size* two-sided and odd; *dilation* positions between neighbouring keys, 1 = none; *global_mask* True =
-# attends to all and is attended by all; *valid_mask* True = real, not padding.
+# attends to all and is attended by all; *valid_mask* True = real, not padding. All words and symbols of the course stand in
+# [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 04, *ViT, patches and tubelets*: where the tokens come from.
 
