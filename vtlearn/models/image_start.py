@@ -56,7 +56,8 @@ def init_from_image(model: nn.Module, vit_state_dict: ImageWeights, *, resize: s
         CheckpointError: weights are missing, or have other shapes; all are listed.
 
     >>> from vtlearn.models.catalogue import create_model
-    >>> image, video = create_model("vit_samples").eval(), create_model("timesformer_samples").eval()
+    >>> image = create_model("vit_samples", pooling="token").eval()
+    >>> video = create_model("timesformer_samples").eval()
     >>> init_from_image(video, image.state_dict())
     >>> frame = torch.randn(1, 3, 32, 32)
     >>> clip = frame[:, None].expand(-1, 8, -1, -1, -1)
