@@ -229,7 +229,8 @@ def test_lab_opens_the_lesson_and_only_prints_where_nothing_can_be_shown(reposit
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert workspace.open_lab(lesson, repository) == 3
     shown, hidden = (command for command, _ in called)
-    assert shown[1:4] == ["-m", "jupyterlab", str(lesson)]
+    assert shown[1:3] == ["-m", "jupyterlab"]
+    assert f"--LabApp.default_url=/lab/tree/work/{lesson.name}" in shown
     assert f"--ServerApp.root_dir={repository}" in shown
     assert "--no-browser" not in shown
     assert set(hidden) - set(shown) == {"--no-browser"}

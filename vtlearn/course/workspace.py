@@ -74,8 +74,10 @@ def open_lab(lesson: Path, repository: Path = REPOSITORY) -> int:
         DataError: JupyterLab is not installed here.
     """
     if importlib.util.find_spec("jupyterlab") is None:
-        raise DataError("JupyterLab is not installed here: run `make lab`, or pip install -e '.[course]'")
-    command = [sys.executable, "-m", "jupyterlab", str(lesson), f"--ServerApp.root_dir={repository}"]
+        raise DataError("JupyterLab is not installed here: run `make lab`")
+    address = f"/lab/tree/{lesson.relative_to(repository).as_posix()}"  # also what is printed to click on
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={repository}"]
+    command.append(f"--LabApp.default_url={address}")
     if not _has_display():
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
