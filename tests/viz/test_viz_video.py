@@ -33,8 +33,17 @@ def test_rows_words_follow_the_picture_not_the_input():
     assert words_of_frame_rows(figure) != before
 
 
+def test_rows_tell_red_from_blue():
+    clip = torch.zeros(2, 3, 5, 7)
+    clip[:, 0] = 1.0
+    assert "mean colour 1.00 0.00 0.00" in words_of_frame_rows(frame_rows({"RGB": clip}))
+    assert "mean colour 0.00 0.00 1.00" in words_of_frame_rows(frame_rows({"BGR": clip.flip(1)}))
+
+
 def test_rows_cut_off_what_lies_outside():
-    assert "mean brightness 1.00" in words_of_frame_rows(frame_rows({"x": torch.full((1, 1, 5, 7), 9.0)}))
+    assert "mean colour 1.00 1.00 1.00" in words_of_frame_rows(
+        frame_rows({"x": torch.full((1, 1, 5, 7), 9.0)})
+    )
 
 
 def test_choices_link_each_place_to_its_frame():

@@ -64,11 +64,12 @@ def frame_rows(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure
 
 
 def words_of_frame_rows(figure: Figure) -> str:
-    """What a figure of `frame_rows` shows, read from its pictures: names, sizes, and where the light is.
+    """What a figure of `frame_rows` shows, read from its pictures: names, sizes, colours, light.
 
     >>> import torch
-    >>> print(words_of_frame_rows(frame_rows({"white": torch.ones(2, 3, 5, 7)})))
-    white: 2 pictures of 5 × 7, mean brightness 1.00 1.00, middle of the light at 50 50 % of the width
+    >>> words = words_of_frame_rows(frame_rows({"white": torch.ones(2, 3, 5, 7)}))
+    >>> words.split(", middle")[0]
+    'white: 2 pictures of 5 × 7, mean colour 1.00 1.00 1.00 (red green blue)'
     """
     lines: list[str] = []
     row: list[Axes] = []
@@ -78,11 +79,12 @@ def words_of_frame_rows(figure: Figure) -> str:
             titles = [one.get_title() for one in row if one.get_title()]
             height, width = pictures[0].shape[:2]
             shown = f" ({', '.join(titles)})" if titles else ""
-            means = " ".join(f"{picture.mean():.2f}" for picture in pictures)
+            colour = np.mean([picture.mean(axis=(0, 1)) for picture in pictures], axis=0)
             places = " ".join(f"{_light_from_left(picture):.0f}" for picture in pictures)
             lines.append(
                 f"{row[0].get_ylabel()}: {len(row)} pictures of {height} × {width}{shown}, "
-                f"mean brightness {means}, middle of the light at {places} % of the width"
+                f"mean colour {' '.join(f'{part:.2f}' for part in colour)} (red green blue), "
+                f"middle of the light at {places} % of the width"
             )
             row = []
         if axes is not None:
