@@ -211,7 +211,17 @@ def compiled(function):
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "full causal",
+        "sliding window",
+        "window dilated in every second head",
+        "split heads",
+        "3-D window, dense",
+        "uniform in a window",
+    ],
+)
 def test_a_model_with_the_kernel_compiles_without_a_break(name):
     torch.manual_seed(0)
     module = MultiHeadAttention(22, HEADS, kernel=FAMILY[name])

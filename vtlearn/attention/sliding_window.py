@@ -20,8 +20,11 @@ from vtlearn.attention.window_operator import GlobalProjections, window_by_opera
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
 
-SHORTEST_ON_CPU = 32
-"""Below this many tokens tiles cost more than they save: one fused call with a dense mask serves."""
+SHORTEST_ON_CPU = 288
+"""Below this many tokens tiles cost more than they save on a CPU: one call under a dense mask serves."""
+
+WIDE, LONGEST_DENSE = 0.8, 2048
+"""A window over this share of the tokens leaves nothing to save; a dense mask is affordable up to here."""
 
 
 def sliding_window_attention(
@@ -78,7 +81,9 @@ def sliding_window_attention(
         return full_attention(q, k, v, valid_mask=valid_mask, dropout_p=dropout_p)
     reach = window_size // 2
     rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
-    if num_tokens < (SHORTEST if q.is_cuda else SHORTEST_ON_CPU):
+    keys = reach + 1 if causal else window_size
+    wide = keys >= WIDE * num_tokens and num_tokens <= LONGEST_DENSE
+    if num_tokens < (SHORTEST if q.is_cuda else SHORTEST_ON_CPU) or wide:
         return dense_window_attention(*rule, dropout_p)
     flexible = dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling()
     if q.is_cuda and flexible:

@@ -23,11 +23,7 @@ def dense_window_attention(
 
     It looks at no mask's contents, so a compiled graph runs through it.
     """
-    index = torch.arange(q.shape[2], device=q.device)
-    offset = index[None, :] - index[:, None]
-    step = torch.tensor(steps[:1] if len(set(steps)) == 1 else steps, device=q.device)[:, None, None]
-    allowed = (offset % step == 0) & (offset >= -reach * step) & (offset <= (0 if causal else reach) * step)
-    allowed = allowed[None]
+    allowed = _window_mask(q.shape[2], reach, steps, causal, q.device)
     everyone = None
     is_global = global_mask
     if valid_mask is not None:
@@ -42,3 +38,17 @@ def dense_window_attention(
         rows = F.scaled_dot_product_attention(*projections, attn_mask=everyone, dropout_p=dropout_p)
         out = torch.where(is_global[:, None, :, None], rows, out)
     return out if valid_mask is None else out.masked_fill(~valid_mask[:, None, :, None], 0.0)
+
+
+def _window_mask(
+    num_tokens: int, reach: int, steps: tuple[int, ...], causal: bool, device: torch.device
+) -> Tensor:
+    """The mask of the window, (1, 1 or heads, N, N); a plain one costs two passes over N² bytes."""
+    if set(steps) == {1}:
+        everything = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=device)
+        return everything.triu_(-reach).tril_(0 if causal else reach)[None, None]
+    index = torch.arange(num_tokens, device=device)
+    offset = index[None, :] - index[:, None]
+    step = torch.tensor(steps[:1] if len(set(steps)) == 1 else steps, device=device)[:, None, None]
+    seen = (offset % step == 0) & (offset >= -reach * step) & (offset <= (0 if causal else reach) * step)
+    return seen[None]
