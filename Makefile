@@ -27,7 +27,7 @@ compare: $(STAMP)  ## train and compare the video transformers on the bundled cl
 test: lint  ## every check: lint, types, layers, unit tests, notebooks, browser (under 20 minutes on two cores)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --doctest-modules vtlearn
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+	CI=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 lint: $(STAMP)  ## style, types and import layers
 	$(BIN)/ruff check .
