@@ -286,8 +286,8 @@ def _check_all(
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                for future in sorted(done, key=lambda one: one.exception() is not None):
+                    yield future.result()  # what was read is handed out before an interruption is raised
         finally:
             pool.shutdown(cancel_futures=True)
 
