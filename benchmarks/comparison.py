@@ -99,7 +99,7 @@ def draw(lines: Sequence[dict[str, Any]]) -> bytes:
         title="What one frame tells, and what only the order tells",
     )
     for axes in figure.axes:
-        axes.set_xlabel("top-1 accuracy on test, % (mean and range over seeds)")
+        axes.set_xlabel("top-1 on test, % (mean, range over seeds)")
     return to_png(figure, dots_per_inch=130)
 
 
