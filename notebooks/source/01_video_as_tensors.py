@@ -147,7 +147,8 @@ show(figure := frame_choices(choices, length, 30), words_of_frame_choices(figure
 # ## How much time does a clip see?
 #
 # A frame of a strided clip stands for itself and the $s-1$ frames after it. So a clip stands for $k \cdot s$
-# frames. What is that in seconds? It depends on the video: the same clip sees more of a slow camera's time.
+# frames. What is that in seconds? It depends on the video: at 25 frames a second the same clip sees more
+# seconds than at 30.
 
 # %% tags=["exercise"]
 # 01.3
@@ -268,9 +269,9 @@ for taken in (24, 8):
         print(f"{taken:>2} frames, {name:<9} {called:>2} of {len(several)} called shuffled")
 
 # %% [markdown]
-# With all frames hardly a mistake is made. With every third one, many a clip in order is taken for a shuffled
-# one: when the shape hops, three frames are long enough for it to be somewhere else. So a larger stride sees
-# more of the video and less of its motion. That trade stands behind every "8 × 32" and "32 × 2".
+# With all frames hardly a mistake is made. With every third one, half of the clips in order are taken for
+# shuffled ones: when the shape hops, three frames are long enough for it to be somewhere else. So a larger
+# stride sees more of the video and less of its motion. That trade stands behind every "8 × 32" and "32 × 2".
 
 # %% [markdown]
 # ## Files: some are always broken

@@ -47,10 +47,13 @@ def frame_rows(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure
                 f"rows[{name!r}]", tuple(frames.shape), "of shape (T, 3, H, W) or (T, 1, H, W)"
             )
     require(len(titles) in (0, columns), "titles", list(titles), f"{columns} titles, or none")
-    figure = Figure(
-        figsize=(1.2 + 1.05 * columns, 1.12 * len(rows) + (0.3 if titles else 0.1)), layout="constrained"
+    width, height = 1.15 + 1.05 * columns, 1.05 * len(rows) + (0.3 if titles else 0.08)
+    figure = Figure(figsize=(width, height))  # fixed margins: much faster than a fitted layout
+    margins = {"left": 1.1 / width, "right": 1 - 0.05 / width, "bottom": 0.04 / height}
+    margins["top"] = 1 - (0.26 if titles else 0.04) / height
+    grid = figure.subplots(
+        len(rows), columns, squeeze=False, gridspec_kw=margins | {"wspace": 0.06, "hspace": 0.06}
     )
-    grid = figure.subplots(len(rows), columns, squeeze=False)
     for row, (cells, (name, frames)) in enumerate(zip(grid, rows.items(), strict=True)):
         for place, (axes, frame) in enumerate(zip(cells, frames, strict=True)):
             picture = frame.detach().clamp(0, 1).movedim(0, -1).float().cpu().numpy()

@@ -56,7 +56,7 @@ class FrameSampler(Panel):
             start = round(position / 100 * latest)
             frames = strided_indices(length, wanted, stride, start)
             first, last = start, min(start + wanted * stride, length) - 1
-            name = f"strided: {wanted} × {stride} from frame {start}, at {position} % of the room"
+            name = f"strided: {wanted} × {stride} from frame {start}"
             caption = _about_strided(wanted, stride, start, length, fps, room=latest)
         elif state["sampler"] == UNIFORM:
             frames = uniform_indices(length, wanted)
@@ -89,8 +89,8 @@ def _about_strided(wanted: int, stride: int, start: int, length: int, fps: int, 
     stands_for = seconds_covered(wanted, stride, float(fps))
     seen = min(length, start + wanted * stride) - start
     caption = (
-        f"{wanted} × {stride} at {fps} frames per second stands for {stands_for:.2f} s; from frame {start} "
-        f"({start / fps:.2f} s) on it covers {100 * seen / length:.0f} % of the video."
+        f"{wanted} × {stride} at {fps} frames per second stands for {stands_for:.2f} s (blue); "
+        f"from frame {start} ({start / fps:.2f} s) on it covers {100 * seen / length:.0f} % of the video."
     )
     if start + (wanted - 1) * stride >= length:
         return caption + " It reaches past the end: the last frame is held, and the clip seems to freeze."
