@@ -146,10 +146,11 @@ def _frame_numbers(
     expect(
         not frames or min(frames) >= 0, f"{name} asks for frame {min(frames, default=0)}, before the start"
     )
+    reason = "so a short video repeats frames" if len(frames) < wanted else "neither more nor fewer"
     expect(
         len(frames) == wanted,
         f"{name} has {len(frames)} frames instead of {wanted}: a clip has the same number of places "
-        "whatever the video's length, so a short video repeats frames",
+        f"whatever the video's length, {reason}",
     )
     expect(frames == sorted(frames), f"{name} goes back in time: frame numbers never descend")
     return frames
