@@ -313,7 +313,9 @@ def test_a_header_that_would_fill_the_memory(filled: Mirror, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no archive", gzip.compress(b"x" * 2000), b"\x1f\x8b" + bytes(100)]
+    "content",
+    [b"", b"no archive", gzip.compress(b"x" * 2000), b"\x1f\x8b" + bytes(100)],
+    ids=["empty", "text", "no tar", "broken gzip"],
 )
 def test_what_is_no_archive_is_named(filled: Mirror, tmp_path: Path, content: bytes) -> None:
     filled.files["400/val/part_0.tar.gz"] = content

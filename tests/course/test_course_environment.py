@@ -1,5 +1,8 @@
 """The environment check says what is missing, and what to do about it."""
 
+import subprocess
+import sys
+
 import pytest
 
 from vtlearn.course import environment
@@ -49,3 +52,13 @@ def test_a_kernel_of_another_clone_is_noticed(tmp_path, monkeypatch):
     assert environment._course_is_of_this_folder()
     (tmp_path / "vtlearn" / "course").mkdir(parents=True)
     assert not environment._course_is_of_this_folder()
+
+
+def test_the_door_to_the_exercises_is_not_hidden_by_their_folder():
+    """The folder and the function have one name; whatever is imported first, the function stays."""
+    code = (
+        "import vtlearn.course.exercises.lesson_00, vtlearn.course as course\n"
+        "from vtlearn.course import exercises\n"
+        "assert course.exercises is exercises and len(exercises('00')) == 2"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
