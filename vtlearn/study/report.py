@@ -171,9 +171,10 @@ def _page(
         f"<p>{html.escape(str(facts['summary']))}</p>",
         _html_table(rows, labellings),
         f"<p>Multiply-adds are {html.escape(CONVENTION)}. Training time, clips per second and peak memory "
-        f"were taken in one process for each model, {html.escape(str(facts['side_by_side']))}; clips per "
-        "second is the median over the training steps after the first ten. Memory is the most that the whole "
-        "process held, the clips included. The test clips were read once, after the last step.</p>",
+        f"were taken in one process for each model, {html.escape(str(facts['side_by_side']))}; the "
+        "first ten steps are left out of both, and clips per second is from the median step. Memory is the "
+        "most that the whole process held, the clips included. The test clips were read once, after the "
+        "last step.</p>",
     ]
     if any(row["test_within_pair"] is not None for row in rows):
         parts.append(

@@ -28,7 +28,7 @@ from vtlearn.train.loop import train_steps
 from vtlearn.train.losses import multi_head_loss
 from vtlearn.train.optim import adamw, warmup_cosine
 
-_WARM_STEPS = 10  # left out of the throughput: caches and allocators fill
+_WARM_STEPS = 10  # left out of time and throughput: caches and allocators fill
 _EVALUATION_BATCH = 64
 _STOPPED = 3  # exit code of a job that was asked to stop and has saved
 
@@ -114,6 +114,7 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
         prune_checkpoints(folder / "steps", keep_last=1)
 
     model.train()
+    warm_until = done + min(_WARM_STEPS, (steps - done) // 2)
     recent, step_seconds = [], []
     for step in train_steps(
         model,
@@ -132,7 +133,8 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
     ):
         recent.append(step.loss)
         step_seconds.append(step.seconds)
-        history["train_seconds"] += step.seconds
+        if step.step > warm_until:
+            history["train_seconds"] += step.seconds
         if step.step % 10 == 0 or step.step == steps:
             history["loss_curve"].append((step.step, statistics.fmean(recent)))
             recent = []
@@ -149,7 +151,7 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
         if stop.is_set and step.step < steps:
             save(step.step)
             return _STOPPED
-    warm = step_seconds[_WARM_STEPS:] or step_seconds
+    warm = step_seconds[warm_until - done :]
     result: dict[str, Any] = {
         "model": job["name"],
         "steps": steps,
