@@ -92,16 +92,16 @@ class SampleSpec:
 
     @classmethod
     def hard(cls) -> SampleSpec:
-        """Longer clips, more and larger distractors, a shaking camera and a quarter of the training clips."""
+        """Longer clips, more and larger distractors, a shaking camera and a tenth of the training clips."""
         return cls(
             name="hard",
             num_frames=48,
-            subjects_per_appearance={"train": 10, "val": 6, "test": 10},
+            subjects_per_appearance={"train": 4, "val": 6, "test": 10},
             distractors=(5, 8),
             distractor_radius=(2.0, 6.0),
-            distractor_speed=0.7,
+            distractor_speed=1.2,
             noise=(6.0, 14.0),
-            camera_shake=1.0,
+            camera_shake=1.5,
         )
 
     @property
