@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -256,7 +256,7 @@ def _job(comparison: Comparison, name: str, **settings: Any) -> Job:
     protocol = comparison.protocol
     common = {
         "name": name,
-        "protocol": replace(protocol, models=tuple(protocol.models)).as_dict(),
+        "protocol": protocol.as_dict(),
         "device": comparison.device or choose_device().type,
     }
     return Job(name=name, module=_WORKER, settings=common | settings, folder=comparison.folder / name)

@@ -59,7 +59,6 @@ def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "learning_rate": result["learning_rate"],
                 "num_frames": result["num_frames"],
                 "steps": result["steps"],
-                "skipped_clips": len(result["skipped"]),
             }
             rows.append(row)
     return rows

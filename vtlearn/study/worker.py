@@ -219,7 +219,6 @@ def _finish(
                 "confusion": each.confusion.tolist(),
                 **pair_accuracy(each.confusion, train.class_names[name]),
             }
-    result["skipped"] = []
 
 
 def _measure(model: nn.Module, job: dict[str, Any], split: str, protocol: Protocol) -> dict[str, Evaluation]:
