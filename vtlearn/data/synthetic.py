@@ -444,11 +444,15 @@ def encode_video(path: Path, frames: FrameArray, fps: int, crf: int = 23) -> Non
     """Write ``(T, H, W, C)`` uint8 frames as H.264 in MP4, aside first and then renamed.
 
     One thread, fixed settings and no time stamps in the header: the same frames give the same bytes
-    wherever the same
-    encoder is installed.
+    wherever the same encoder is installed.
     """
     import av
 
+    # Without B-frames, because x264's look-ahead over them chooses differently from run to run; and in
+    # pictures under four macroblocks a side, so does its macroblock tree (one clip in a hundred).
+    x264_params = "threads=1:sliced-threads=0:bframes=0"
+    if min(frames.shape[1:3]) < 64:
+        x264_params += ":mbtree=0"
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".partial")
     with av.open(
@@ -462,8 +466,7 @@ def encode_video(path: Path, frames: FrameArray, fps: int, crf: int = 23) -> Non
             "crf": str(crf),
             "preset": "medium",
             "g": str(fps),
-            # without these, x264's look-ahead over B-frames chooses differently from run to run
-            "x264-params": "threads=1:sliced-threads=0:bframes=0",
+            "x264-params": x264_params,
             "flags": "+bitexact",
         }
         for frame in frames:
