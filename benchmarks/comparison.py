@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vtlearn.files import write_json
 from vtlearn.study.compare import Comparison, run_comparison
-from vtlearn.study.jobs import write_json
 from vtlearn.study.protocol import Protocol, choose_protocol, contestant
 from vtlearn.viz.digest import to_png
 from vtlearn.viz.report_figures import accuracy_figure

@@ -32,6 +32,7 @@ from nbformat import NotebookNode
 from vtlearn.course.exercise import Exercise, exercise
 from vtlearn.course.workspace import REPOSITORY
 from vtlearn.errors import ArgumentError, DataError, VtlearnError, require
+from vtlearn.files import write_text
 from vtlearn.runtime import deterministic
 
 CELL_SECONDS = 600
@@ -350,10 +351,7 @@ def _plain(node: Any) -> Any:
 
 def _write(notebook: NotebookNode, path: Path) -> None:
     nbformat.validate(notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
-    aside.replace(path)
+    write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")
 
 
 if __name__ == "__main__":

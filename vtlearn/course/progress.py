@@ -9,12 +9,12 @@ import json
 import linecache
 import os
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from vtlearn.files import write_text
 from vtlearn.runtime import on_ci
 
 _PASSED_HERE: dict[str, Any] = {}
@@ -121,18 +121,7 @@ def read() -> dict[str, Any]:
 
 def write(state: dict[str, Any]) -> None:
     """Write the state beside the file and rename it: a crash leaves the old one whole."""
-    folder = state_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix="progress.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(state, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(folder / "progress.json")
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_text(state_folder() / "progress.json", json.dumps(state, indent=1, sort_keys=True))
 
 
 def source_of(answer: Any) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from vtlearn.course import progress as learner_progress
 from vtlearn.course.exercise import exercises
 from vtlearn.errors import ArgumentError, DataError
+from vtlearn.files import written_aside
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -120,8 +121,6 @@ def _known(lesson: str, lessons: dict[str, Path]) -> str:
 def _copied(original: Path, repository: Path) -> Path:
     own = repository / "work" / original.name
     if not own.exists():
-        own.parent.mkdir(exist_ok=True)
-        aside = own.with_suffix(".partial")
-        shutil.copyfile(original, aside)
-        aside.replace(own)
+        with written_aside(own) as aside:
+            shutil.copyfile(original, aside)
     return own

@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import open_video
 from vtlearn.data.kinetics import Annotation, LeftOut, find_clips, read_annotations, write_annotations
 from vtlearn.errors import DataError, require, require_one_of, require_positive
+from vtlearn.files import write_json
 
 MIRROR = "https://s3.amazonaws.com/kinetics"
 RELEASES = ("400", "600", "700_2020")
@@ -269,10 +270,7 @@ class _Contents:
             self.names, self.damaged = dict(known["archives"]), set(known["damaged"])
 
     def save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_text(json.dumps({"archives": self.names, "damaged": sorted(self.damaged)}))
-        partial.replace(self.path)
+        write_json(self.path, {"archives": self.names, "damaged": sorted(self.damaged)}, indent=None)
 
 
 # Archives

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtlearn.errors import DataError, require
+from vtlearn.files import write_text
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split", "is_cc")
 _REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end", "split")
@@ -133,10 +134,7 @@ def write_annotations(path: str | os.PathLike[str], annotations: Iterable[Annota
     for row in rows:
         cells = ["" if getattr(row, column) is None else str(getattr(row, column)) for column in columns]
         lines.append(",".join(map(_quoted, cells)))
-    whole = Path(path)
-    partial = whole.with_name(whole.name + ".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-    partial.replace(whole)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _quoted(cell: str) -> str:

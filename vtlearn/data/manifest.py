@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import TIME_LIMIT, probe_video
 from vtlearn.data.kinetics import VIDEO_SUFFIXES, Annotation, ClipSet, LeftOut, walk_files
 from vtlearn.errors import DataError, require_one_of, require_positive
+from vtlearn.files import write_json
 
 STATUSES = {
     "present": "decodes whole, and its bytes are those of its known checksum",
@@ -96,10 +97,7 @@ class Manifest:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the manifest as JSON; it appears whole or not at all."""
-        whole = Path(path)
-        partial = whole.with_name(whole.name + ".partial")
-        partial.write_text(json.dumps(self.as_json(), indent=1) + "\n", encoding="utf-8")
-        partial.replace(whole)
+        write_json(path, self.as_json(), indent=1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:

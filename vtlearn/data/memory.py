@@ -22,6 +22,7 @@ from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import segment_bounds, uniform_indices
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import DataError, require, require_positive
+from vtlearn.files import written_aside
 
 _DECODER = "pyav"  # small clips read whole: twice as fast here as decord in its own process
 MEAN, STD = 0.45, 0.225
@@ -54,7 +55,6 @@ class ClipMemory:
     def save(self, path: str | Path) -> Path:
         """Write the clips to one safetensors file, aside first and then renamed."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {"frames": self.frames, "frame_index": self.frame_index}
         tensors |= {f"labels.{name}": labels for name, labels in self.labels.items()}
         facts = {
@@ -62,9 +62,8 @@ class ClipMemory:
             "paths": list(self.paths),
             "left_out": [[each.name, each.reason] for each in self.left_out],
         }
-        aside = path.with_name(path.name + ".partial")
-        save_file(tensors, aside, {"facts": json.dumps(facts)})
-        os.replace(aside, path)
+        with written_aside(path) as aside:
+            save_file(tensors, aside, {"facts": json.dumps(facts)})
         return path
 
     @classmethod

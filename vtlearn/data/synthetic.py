@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from vtlearn.errors import ArgumentError, DataError, require_positive
+from vtlearn.files import write_text, written_aside
 
 FloatArray = NDArray[np.float64]
 FrameArray = NDArray[np.uint8]
@@ -553,7 +554,7 @@ def make_samples(
     bar.close()
     _write_annotations(root, clips, spec)
     manifest = {"seed": seed, "spec": asdict(spec), "labellings": LABELLINGS, "clips": rows}
-    return _write_text(root / "manifest.json", json.dumps(manifest, indent=0) + "\n")
+    return write_text(root / "manifest.json", json.dumps(manifest, indent=0) + "\n")
 
 
 def _write_annotations(root: Path, clips: list[SampleClip], spec: SampleSpec) -> None:
@@ -561,22 +562,12 @@ def _write_annotations(root: Path, clips: list[SampleClip], spec: SampleSpec) ->
     for labelling in LABELLINGS:
         for split in SPLITS:
             path = root / "annotations" / f"{labelling}_{split}.csv"
-            path.parent.mkdir(exist_ok=True)
-            aside = path.with_suffix(".partial")
-            with aside.open("w", newline="") as file:
+            with written_aside(path) as aside, aside.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(_PUBLISHED_COLUMNS)
                 for clip in clips:
                     if clip.split == split:
                         writer.writerow([getattr(clip, labelling), clip.clip_id, 0, spec.seconds, split, 1])
-            os.replace(aside, path)
-
-
-def _write_text(path: Path, text: str) -> Path:
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(text)
-    os.replace(aside, path)
-    return path
 
 
 # ---------------------------------------------------------------------------------------------- reading

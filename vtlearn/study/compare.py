@@ -22,8 +22,9 @@ from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, read_clip_folder
 from vtlearn.data.memory import ClipMemory, decode_clips
 from vtlearn.data.synthetic import LABELLINGS, SPECS, SPLITS, SampleSet, samples_folder
 from vtlearn.errors import ArgumentError, DataError, require_positive
+from vtlearn.files import write_json
 from vtlearn.runtime import choose_device
-from vtlearn.study.jobs import Job, Stopped, run_jobs, write_json
+from vtlearn.study.jobs import Job, Stopped, run_jobs
 from vtlearn.study.protocol import Protocol, contestant
 from vtlearn.study.report import write_report
 

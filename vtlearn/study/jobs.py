@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlearn.errors import ArgumentError, DataError, VtlearnError
+from vtlearn.files import write_json
 
 # Large tensors come from a heap that is kept instead of fresh pages from the kernel each time: on a CPU a
 # training
@@ -68,15 +69,6 @@ class Stopped(VtlearnError):
     """The jobs were stopped from outside; what they had is kept."""
 
     exit_code = 1
-
-
-def write_json(path: Path, value: object) -> Path:
-    """Write JSON aside and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(aside, path)
-    return path
 
 
 Report = Callable[[str, dict[str, Any]], None]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from vtlearn.errors import DataError
-from vtlearn.study.jobs import write_json
+from vtlearn.files import write_json, write_text
 from vtlearn.study.protocol import contestant
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.digest import describe, to_png
@@ -135,9 +135,7 @@ def write_report(
     rows = metric_rows(results)
     write_json(folder / "metrics.json", rows)
     page = _page(results, rows, facts, skipped)
-    aside = folder / "report.html.partial"
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(folder / "report.html")
+    write_text(folder / "report.html", page)
     return rows
 
 

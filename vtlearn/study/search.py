@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vtlearn.files import write_json
 from vtlearn.study.compare import Comparison, hardware, run_comparison
-from vtlearn.study.jobs import write_json
 from vtlearn.study.protocol import SEARCH_RECORD, SEARCHED_RATES, Protocol
 
 SEARCH_STEPS = 600

@@ -14,12 +14,13 @@ from torch import nn
 
 from vtlearn.data.memory import ClipMemory, TrainingBatches, evaluation_batches
 from vtlearn.errors import VtlearnError
+from vtlearn.files import write_json
 from vtlearn.models import count_parameters, create_model, init_from_image
 from vtlearn.models.cost import model_cost
 from vtlearn.models.small_start import start_positions, start_times, start_weights
 from vtlearn.runtime import choose_device, peak_memory_bytes, seed_everything
 from vtlearn.study.heads import SeveralHeads
-from vtlearn.study.jobs import StopRequest, read_job, tell, write_json
+from vtlearn.study.jobs import StopRequest, read_job, tell
 from vtlearn.study.pairs import pair_accuracy
 from vtlearn.study.protocol import Protocol
 from vtlearn.train.checkpoint import latest_checkpoint, prune_checkpoints, save_checkpoint, step_folder

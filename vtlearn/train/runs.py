@@ -22,6 +22,7 @@ import torch
 
 from vtlearn import __version__
 from vtlearn.errors import ArgumentError, DataError, require
+from vtlearn.files import write_json, write_text
 from vtlearn.train.checkpoint import as_json
 
 ABOUT = "run.json"
@@ -74,19 +75,6 @@ def git_commit(folder: str | Path = ".") -> str | None:
         return None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one step: a reader sees the old or the new, never half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 class Log(Protocol):
     """What takes one row of numbers at a time."""
 
@@ -119,7 +107,7 @@ class JsonLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             kept = [row for row in read_metrics(self.path) if start is None or row.get("step", 0) <= start]
-            write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+            write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -280,7 +268,7 @@ def start_run(root: str | Path, name: str, config: Any) -> Run:
         "started": time.time(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
-    write_atomically(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+    write_json(folder / ABOUT, about, indent=1)
     return read_run(folder)
 
 

@@ -1,0 +1,63 @@
+"""The comparison: ``vtlearn compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtlearn.cli.app import JsonOption, app
+
+
+@app.command()
+def compare(
+    run: Annotated[str | None, typer.Option(help="Name of the run [default: the time of day].")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("results"),
+    data: Annotated[
+        Path | None, typer.Option(help="Your own videos: <label>/<clip>.mp4, or with splits.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Contestants, with commas between [default: all].")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few minutes; promises no accuracy.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the newest unfinished run, or --run.")
+    ] = False,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps of each model.")] = None,
+    seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
+    samples_seed: Annotated[int, typer.Option(help="Seed of the sample clips; 0 is the bundled set.")] = 0,
+    hard: Annotated[bool, typer.Option("--hard", help="The hard samples, which leave room above.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda [default: cuda where there is one].")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Models trained side by side.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Train VTN, TimeSformer, ViViT and two baselines under one protocol and compare them."""
+    from vtlearn.study.compare import Comparison, choose_data, new_run, run_comparison, unfinished_run
+    from vtlearn.study.protocol import choose_protocol
+    from vtlearn.study.report import table
+
+    if resume:
+        comparison = Comparison.load(unfinished_run(results, run))
+    else:
+        comparison = Comparison(
+            folder=new_run(results, run),
+            protocol=choose_protocol(quick=quick, models=models, steps=steps, seed=seed).settled(),
+            data=choose_data(folder=data, samples_seed=samples_seed, hard=hard),
+            device=device,
+        )
+    rows = run_comparison(comparison, at_once=jobs, threads=threads, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        typer.echo(
+            f"\n{comparison.protocol.steps} steps each; accuracy on the test clips, which were read once\n"
+        )
+        typer.echo(table(rows))
+        for each in json.loads((comparison.folder / "run.json").read_text())["skipped"]:
+            typer.echo(f"left out: {each['path']}: {each['reason']}")
+        typer.echo(f"\n{comparison.folder / 'report.html'}")
