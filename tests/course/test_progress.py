@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from vtlearn import files
 from vtlearn.course import check, exercise, mine, progress, workspace
 from vtlearn.course.exercise import compile_answer
 from vtlearn.errors import ArgumentError, DataError
@@ -125,7 +126,7 @@ def test_a_crash_while_writing_leaves_the_old_file_whole(state, monkeypatch):
     def crash(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress.json, "dump", crash)
+    monkeypatch.setattr(files.os, "fsync", crash)
     with pytest.raises(KeyboardInterrupt):
         progress.note_hint("00.1", 1)
     assert (state / "progress.json").read_text() == before
