@@ -10,7 +10,7 @@ import random
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from vtlearn import __version__
 from vtlearn.errors import ArgumentError, CheckpointError, require, require_positive
+from vtlearn.train.distributed import gather_objects, rank
 
 FORMAT = 1
 SUMS = "SHA256SUMS"
@@ -45,7 +46,8 @@ class Checkpoint:
         schedule: from :func:`vtlearn.train.optim.describe_schedule`, or None.
         scaler: the loss scaler's state, or None.
         ema: the averaged weights, or None.
-        random: the random number generators, or None.
+        random: the random number generators of the process that saved, or None.
+        other_random: those of the processes beside it, by rising rank.
         sampler: the caller's place in the data, or None.
         metrics: the caller's numbers at that step.
         library_version: which vtlearn wrote it.
@@ -62,6 +64,7 @@ class Checkpoint:
     scaler: dict[str, Any] | None
     ema: dict[str, Tensor] | None
     random: dict[str, Any] | None
+    other_random: list[dict[str, Any]]
     sampler: Any
     metrics: dict[str, Any]
     library_version: str
@@ -82,16 +85,19 @@ class Checkpoint:
             optimizer: gets its state; must hold as many tensors of the same shapes, in the same order.
             scaler: gets its state.
             ema: a module of the model's shape, gets the averaged weights.
-            random_state: also set the generators of Python, NumPy and torch (restore them last).
+            random_state: also set the generators of Python, NumPy and torch (restore them last), each
+                process its own.
 
         Raises:
             CheckpointError: something is not in the checkpoint, or does not fit what was given.
         """
+        states = [] if self.random is None else [self.random, *self.other_random]
+        own_random = states[rank()] if rank() < len(states) else None
         for name, wanted, present in (
             ("optimiser", optimizer, self.optimizer),
             ("loss scaler", scaler if scaler is not None and scaler.is_enabled() else None, self.scaler),
             ("averaged weights", ema, self.ema),
-            ("random state", random_state or None, self.random),
+            ("random state" + (f" of process {rank()}" if states else ""), random_state or None, own_random),
         ):
             if wanted is not None and present is None:
                 raise CheckpointError(f"{self.folder} holds no {name}")
@@ -110,8 +116,8 @@ class Checkpoint:
             optimizer.load_state_dict(self.optimizer)
         if scaler is not None and scaler.is_enabled() and self.scaler is not None:
             scaler.load_state_dict(self.scaler)
-        if random_state and self.random is not None:
-            set_random_state(self.random)
+        if random_state and own_random is not None:
+            set_random_state(own_random)
 
 
 # --------------------------------------------------------------------------------------------- random numbers
@@ -157,6 +163,15 @@ def set_random_state(state: Mapping[str, Any]) -> None:
             torch.cuda.set_rng_state(device_state, index)
 
 
+def random_states_of_all() -> list[dict[str, Any]]:
+    """The generators of every process that trains together, by rank; every process must call it.
+
+    >>> len(random_states_of_all())
+    1
+    """
+    return gather_objects(get_random_state())
+
+
 # -------------------------------------------------------------------------------------------------- saving
 
 
@@ -175,6 +190,7 @@ def save_checkpoint(
     sampler: Any = None,
     metrics: Mapping[str, Any] | None = None,
     random_state: bool = True,
+    other_random_states: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write one checkpoint: into a folder beside, flushed to the disk, then renamed to ``folder``.
 
@@ -197,6 +213,7 @@ def save_checkpoint(
         sampler: the place in the data, anything JSON can hold.
         metrics: numbers to choose the best checkpoint by.
         random_state: also save the global random number generators.
+        other_random_states: those of the other processes (:func:`random_states_of_all` without its first).
 
     Returns:
         ``folder`` as a path.
@@ -225,6 +242,8 @@ def save_checkpoint(
         parts["optimizer"] = optimizer.state_dict()
     if random_state:
         parts["random"] = get_random_state()
+        if other_random_states:
+            parts["random"]["others"] = list(other_random_states)
     for name, part in parts.items():
         tensors[f"{name}.safetensors"] = {}
         facts[name] = as_json(name, _split(part, tensors[f"{name}.safetensors"], ()))
@@ -387,6 +406,7 @@ def load_checkpoint(
         name: _join(facts[name], tensors[f"{name}.safetensors"]) if name in facts else None
         for name in ("optimizer", "random")
     }
+    others = joined["random"].pop("others", []) if joined["random"] else []
     return Checkpoint(
         folder=folder,
         step=facts["step"],
@@ -399,6 +419,7 @@ def load_checkpoint(
         scaler=facts["scaler"],
         ema=tensors.get("ema.safetensors"),
         random=joined["random"],
+        other_random=others,
         sampler=facts["sampler"],
         metrics=facts["metrics"],
         library_version=facts["library_version"],

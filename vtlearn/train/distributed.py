@@ -43,6 +43,36 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return total
 
 
+def gather_objects(value: Any) -> list[Any]:
+    """``value`` of every process by rank, on each of them; every process must call it.
+
+    >>> gather_objects("alone")
+    ['alone']
+    """
+    if not is_distributed():
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def anywhere(condition: bool, device: torch.device | None = None) -> bool:
+    """Whether ``condition`` holds in any of the processes; all of them get the same answer.
+
+    >>> anywhere(False)
+    False
+    """
+    if not is_distributed():
+        return condition
+    return int(sum_over_processes(torch.tensor(int(condition), device=device))) > 0
+
+
+def barrier() -> None:
+    """Wait until every process has come here; alone, do not wait."""
+    if is_distributed():
+        dist.barrier()
+
+
 @contextlib.contextmanager
 def process_group(
     device: torch.device | None = None, init_method: str | None = None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vtlearn.errors import ArgumentError, DataError, require, require_positive
 from vtlearn.runtime import autocast
 from vtlearn.train.distributed import sum_over_processes, world_size
-from vtlearn.train.loop import clip_count, inputs_and_labels, to_device
+from vtlearn.train.loop import clip_count, explain_memory, inputs_and_labels, to_device
 from vtlearn.train.losses import pair_heads
 
 CALIBRATION_BINS = 15
@@ -235,6 +235,7 @@ def evaluate(
 
     Raises:
         DataError: there was no clip.
+        OutOfMemory: a batch does not fit the device.
 
     >>> model = nn.Identity()
     >>> batches = [(torch.eye(3), torch.tensor([0, 1, 2])), (torch.eye(3)[:1], torch.tensor([2]))]
@@ -246,14 +247,17 @@ def evaluate(
     tallies: dict[str, Tally] = {}
     with evaluation_mode(model):
         for batch in batches:
-            if clip_count(batch) == 0:
+            counts = clip_count(batch) > 0  # filler only tells a process without clips what to add up
+            if not counts and (world_size() == 1 or tallies):
                 continue
             batch = to_device(batch, device)
             inputs, labels = inputs_and_labels(batch if prepare is None else prepare(batch))
-            with autocast(device, precision):
+            with explain_memory(inputs[0], device), autocast(device, precision):
                 outputs = model(*inputs)
             for name, (logits, target) in pair_heads(outputs, labels).items():
-                tallies.setdefault(name, Tally(logits.shape[1])).add(logits, target)
+                tally = tallies.setdefault(name, Tally(logits.shape[1]))
+                if counts:
+                    tally.add(logits, target)
     if not tallies:
         raise DataError("nothing to evaluate: the batches held no clip")
     return {name: tally.result(device) for name, tally in tallies.items()}

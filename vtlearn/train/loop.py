@@ -225,7 +225,7 @@ def train_steps(
         for index, (batch, count) in enumerate(zip(group, counts, strict=True)):
             batch = to_device(batch, device)
             inputs, labels = inputs_and_labels(batch if prepare is None else prepare(batch))
-            with _exchange_gradients(model, now=index == len(group) - 1), _explain_memory(inputs[0], device):
+            with _exchange_gradients(model, now=index == len(group) - 1), explain_memory(inputs[0], device):
                 with autocast(device, precision):
                     outputs = model(*inputs)
                 losses = _named(loss_fn(outputs, labels))
@@ -285,7 +285,7 @@ def _named(losses: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def _explain_memory(clips: Any, device: torch.device) -> Iterator[None]:
+def explain_memory(clips: Any, device: torch.device) -> Iterator[None]:
     """Turn torch's report of full memory into one line that says what was tried and what to lower."""
     try:
         yield
@@ -294,10 +294,12 @@ def _explain_memory(clips: Any, device: torch.device) -> Iterator[None]:
         if not full:
             raise
         shape = tuple(clips.shape) if isinstance(clips, Tensor) else ()
-        frames = f" of {shape[1]} frames at {shape[-1]} × {shape[-2]}" if len(shape) == 5 else ""
+        frames = f" of {shape[-4]} frames at {shape[-1]} × {shape[-2]}" if len(shape) >= 5 else ""
+        views = f" with {shape[1]} views" if len(shape) == 6 else ""
         raise OutOfMemory(
-            f"{device} ran out of memory on a batch of {len(clips)} clips{frames}: lower the batch size "
-            "(and raise accumulate by as much), num_frames or the image size, or recompute activations"
+            f"{device} ran out of memory on a batch of {len(clips)} clips{frames}{views}: lower the batch size "
+            "(when training, raise accumulate by as much), num_frames or the image size, or recompute "
+            "activations"
         ) from error
 
 

@@ -121,7 +121,10 @@ _TIMESFORMER = (
     "TimeSformer, arXiv 2102.05095, section 4 and the released TimeSformer_divST_8x32_224 configuration. "
     "Ours leaves tables, biases and norms undecayed; the released optimiser decays all but BatchNorm"
 )
-_VIVIT = "ViViT, arXiv 2103.15691, table of hyper-parameters and the released Scenic configurations"
+_VIVIT = (
+    "ViViT, arXiv 2103.15691, table of hyper-parameters and the released Scenic configurations (K400's colour "
+    "jitter and random grey are left out; RandAugment's strength is at most 10 here)"
+)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

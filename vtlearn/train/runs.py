@@ -22,7 +22,7 @@ import torch
 
 from vtlearn import __version__
 from vtlearn.errors import ArgumentError, DataError, require
-from vtlearn.files import write_json, write_text
+from vtlearn.files import write_json, write_text, written_aside
 from vtlearn.train.checkpoint import as_json
 
 ABOUT = "run.json"
@@ -125,15 +125,25 @@ class JsonLog:
 
 
 class CsvLog:
-    """A table whose columns are those of the first row; later rows may leave some out and may not add any."""
+    """A table whose columns are those of the first row; later rows may leave some out and may not add any.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: the file, continued where it exists.
+        start: as in :class:`JsonLog`.
+    """
+
+    def __init__(self, path: str | Path, start: int | None = None) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._columns: list[str] | None = None
         if self.path.exists() and self.path.stat().st_size:
             with self.path.open(newline="", encoding="utf-8") as file:
-                self._columns = next(csv.reader(file))
+                self._columns, *rows = list(csv.reader(file))
+            if start is not None and "step" in self._columns:
+                place, width = self._columns.index("step"), len(self._columns)
+                kept = [row for row in rows if len(row) == width and 0 <= _number(row[place]) <= start]
+                with written_aside(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerows([self._columns, *kept])
         self._file = self.path.open("a", newline="", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -155,17 +165,27 @@ class CsvLog:
         self._file.close()
 
 
-class TensorBoardLog:
-    """Scalars for TensorBoard, under the row's names; needs the extra ``train``."""
+def _number(cell: str) -> int:
+    """A step from a table's cell; -1 for what a cut has left of one."""
+    return int(cell) if cell.isdecimal() else -1
 
-    def __init__(self, folder: str | Path) -> None:
+
+class TensorBoardLog:
+    """Scalars for TensorBoard, under the row's names; needs the extra ``train``.
+
+    Args:
+        folder: for its event files.
+        start: steps already done by the run that goes on; what was shown of later ones is put aside.
+    """
+
+    def __init__(self, folder: str | Path, start: int | None = None) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise ArgumentError(
                 "log", "tensorboard", 'installed first: pip install "vtlearn[train]"'
             ) from None
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=None if start is None else start + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add every number of the row at its step."""
