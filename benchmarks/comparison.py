@@ -139,10 +139,10 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
     ).stdout.strip()
-    protocol = {key: value for key, value in Protocol.default().settled().as_dict().items() if key != "seed"}
+    shared = {key: value for key, value in Protocol.default().settled().as_dict().items() if key != "seed"}
     write_json(
         RECORD,
-        {"commit": commit, "protocol": protocol, "seeds": arguments.seeds, "summary": lines, "runs": runs},
+        {"commit": commit, "protocol": shared, "seeds": arguments.seeds, "summary": lines, "runs": runs},
     )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     PICTURE.write_bytes(draw(lines))
