@@ -1,20 +1,73 @@
-"""What every model shares: features, then a head; a classifier that can be exchanged; configurations that
-survive JSON.
+"""What every model shares: features, then a head that can be exchanged; configurations that survive JSON, and
+what every stack of blocks is told.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vtlearn.errors import ArgumentError
+from vtlearn.attention import MultiHeadAttention
+from vtlearn.errors import ArgumentError, require_one_of, require_probability
+from vtlearn.layers.block import ACTIVATIONS, check_width
 from vtlearn.layers.embed import check_clips
 
-ConfigType = TypeVar("ConfigType")
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """What every stack of pre-norm blocks is told; the image and video transformers add their own fields.
+
+    With ``checkpointing`` each block keeps only its input and computes the rest again going backwards: the
+    same numbers, less memory.
+
+    >>> EncoderConfig(embed_dim=96, mlp_ratio=2.5).mlp_dim
+    240
+    """
+
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    activation: str = "gelu"
+    norm_eps: float = 1e-6
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    drop_path: float = 0.0
+    checkpointing: bool = False
+
+    def check_encoder(self) -> None:
+        """Refuse sizes and rates that cannot be."""
+        check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
+        require_one_of("activation", self.activation, ACTIVATIONS)
+        require_probability(
+            dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
+        )
+
+    @property
+    def mlp_dim(self) -> int:
+        """Hidden width of the MLP."""
+        return round(self.embed_dim * self.mlp_ratio)
+
+    def block_options(self) -> dict[str, Any]:
+        """What an :class:`~vtlearn.layers.block.EncoderBlock` is told beside its sizes and its drop path."""
+        names = ("qkv_bias", "activation", "norm_eps", "dropout", "attention_dropout")
+        return {name: getattr(self, name) for name in names}
+
+    def new_attention(self) -> MultiHeadAttention:
+        """A fresh multi-head attention of these sizes, with its own projections."""
+        return MultiHeadAttention(
+            self.embed_dim,
+            self.num_heads,
+            qkv_bias=self.qkv_bias,
+            attention_dropout=self.attention_dropout,
+            projection_dropout=self.dropout,
+        )
 
 
 class Classifier(nn.Module):

@@ -9,20 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vtlearn.attention import (
-    DenseAttention,
-    LocalNeighbourhood,
-    MultiHeadAttention,
-    StridedGlobal,
-    WithClassToken,
-)
-from vtlearn.errors import require_one_of, require_positive, require_probability
+from vtlearn.attention import DenseAttention, LocalNeighbourhood, StridedGlobal, WithClassToken
+from vtlearn.errors import require_one_of, require_positive
 from vtlearn.layers.block import (
-    ACTIVATIONS,
     DropPath,
     EncoderBlock,
     Mlp,
-    check_width,
     drop_path_rates,
     run_blocks,
     start_truncated_normal,
@@ -31,12 +23,12 @@ from vtlearn.layers.embed import PatchEmbed, as_pair, check_clips, check_divides
 from vtlearn.layers.grid_attention import attend_along, follow_grid
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_grid_table, resize_line_table
-from vtlearn.models.classifier import VideoClassifier, freeze_tuples, learned_table
+from vtlearn.models.classifier import EncoderConfig, VideoClassifier, freeze_tuples, learned_table
 from vtlearn.shapes import TokenGrid
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeSformerConfig:
+class TimeSformerConfig(EncoderConfig):
     """Sizes and attention scheme of a TimeSformer; the classmethods hold the paper's models (section 4.1,
     table 2).
 
@@ -55,33 +47,19 @@ class TimeSformerConfig:
     image_size: int | Sequence[int] = 224
     patch_size: int = 16
     in_channels: int = 3
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
-    mlp_ratio: float = 4.0
-    qkv_bias: bool = True
-    activation: str = "gelu"
-    norm_eps: float = 1e-6
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
     drop_path: float = 0.1
     position_resize: str = "nearest"
-    checkpointing: bool = False
     num_classes: int = 400
 
     def __post_init__(self) -> None:
         freeze_tuples(self, "image_size")
         require_one_of("attention", self.attention, SCHEMES)
         require_positive(num_frames=self.num_frames, patch_size=self.patch_size, in_channels=self.in_channels)
-        check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
+        self.check_encoder()
         height, width = as_pair("image_size", self.image_size)
         check_divides(height, "image_size (height)", "patch_size", self.patch_size)
         check_divides(width, "image_size (width)", "patch_size", self.patch_size)
         require_one_of("position_resize", self.position_resize, RESIZE_MODES)
-        require_one_of("activation", self.activation, ACTIVATIONS)
-        require_probability(
-            dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
-        )
         check_num_classes(self.num_classes)
 
     @property
@@ -89,11 +67,6 @@ class TimeSformerConfig:
         """The token grid of a clip of the configured length and size."""
         height, width = as_pair("image_size", self.image_size)
         return TokenGrid(self.num_frames, height // self.patch_size, width // self.patch_size)
-
-    @property
-    def mlp_dim(self) -> int:
-        """Hidden width of the MLP."""
-        return round(self.embed_dim * self.mlp_ratio)
 
     @classmethod
     def base(cls) -> TimeSformerConfig:
@@ -133,21 +106,10 @@ class _SpaceTimeBlock(nn.Module):
     def __init__(self, config: TimeSformerConfig, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.attn = self.attention(config)
+        self.attn = config.new_attention()
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(config.embed_dim, config.mlp_dim, activation=config.activation, dropout=config.dropout)
         self.drop_path = DropPath(drop_path)
-
-    @staticmethod
-    def attention(config: TimeSformerConfig) -> MultiHeadAttention:
-        """One more multi-head attention of the block's sizes, with its own projections."""
-        return MultiHeadAttention(
-            config.embed_dim,
-            config.num_heads,
-            qkv_bias=config.qkv_bias,
-            attention_dropout=config.attention_dropout,
-            projection_dropout=config.dropout,
-        )
 
     def in_frames(
         self, token: Float[Tensor, "B 1 D"], patches: Float[Tensor, "B t s D"]
@@ -182,7 +144,7 @@ class DividedBlock(_SpaceTimeBlock):
     def __init__(self, config: TimeSformerConfig, drop_path: float) -> None:
         super().__init__(config, drop_path)
         self.temporal_norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.temporal_attn = self.attention(config)
+        self.temporal_attn = config.new_attention()
         self.temporal_fc = nn.Linear(config.embed_dim, config.embed_dim)
 
     def over_time(self, patches: Float[Tensor, "B t s D"]) -> Float[Tensor, "B t s D"]:
@@ -236,7 +198,7 @@ class SparseBlock(_SpaceTimeBlock):
     def __init__(self, config: TimeSformerConfig, drop_path: float) -> None:
         super().__init__(config, drop_path)
         self.local_norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.local_attn = self.attention(config)
+        self.local_attn = config.new_attention()
         self.local_fc = nn.Linear(config.embed_dim, config.embed_dim)
 
     def forward(self, x: Float[Tensor, "B n D"], grid: TokenGrid) -> Float[Tensor, "B n D"]:
@@ -261,10 +223,10 @@ class AxialBlock(_SpaceTimeBlock):
     def __init__(self, config: TimeSformerConfig, drop_path: float) -> None:
         super().__init__(config, drop_path)
         self.temporal_norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.temporal_attn = self.attention(config)
+        self.temporal_attn = config.new_attention()
         self.temporal_fc = nn.Linear(config.embed_dim, config.embed_dim)
         self.width_norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.width_attn = self.attention(config)
+        self.width_attn = config.new_attention()
         self.width_fc = nn.Linear(config.embed_dim, config.embed_dim)
 
     def forward(self, x: Float[Tensor, "B n D"], grid: TokenGrid) -> Float[Tensor, "B n D"]:
@@ -295,12 +257,8 @@ class JointBlock(EncoderBlock):
             config.embed_dim,
             config.num_heads,
             config.mlp_dim,
-            qkv_bias=config.qkv_bias,
-            activation=config.activation,
-            norm_eps=config.norm_eps,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
             drop_path=drop_path,
+            **config.block_options(),
         )
 
     def forward(self, x: Float[Tensor, "B n D"], grid: TokenGrid | None = None) -> Float[Tensor, "B n D"]:

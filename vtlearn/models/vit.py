@@ -10,23 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vtlearn.errors import ArgumentError, require_one_of, require_positive, require_probability
-from vtlearn.layers.block import (
-    ACTIVATIONS,
-    EncoderBlock,
-    check_width,
-    drop_path_rates,
-    run_blocks,
-    start_truncated_normal,
-)
+from vtlearn.errors import ArgumentError, require_one_of, require_positive
+from vtlearn.layers.block import EncoderBlock, drop_path_rates, run_blocks, start_truncated_normal
 from vtlearn.layers.embed import PatchEmbed, as_pair, check_divides
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_grid_table
-from vtlearn.models.classifier import Classifier, freeze_tuples, learned_table
+from vtlearn.models.classifier import Classifier, EncoderConfig, freeze_tuples, learned_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViTConfig:
+class ViTConfig(EncoderConfig):
     """Sizes of a ViT; the classmethods hold the published ones (ViT, table 1; DeiT, table 1).
 
     >>> ViTConfig.base().grid
@@ -38,35 +31,20 @@ class ViTConfig:
     image_size: int | Sequence[int] = 224
     patch_size: int = 16
     in_channels: int = 3
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
-    mlp_ratio: float = 4.0
-    qkv_bias: bool = True
-    activation: str = "gelu"
-    norm_eps: float = 1e-6
     pooling: str = "token"
     distilled: bool = False
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    drop_path: float = 0.0
     position_resize: str | None = None
-    checkpointing: bool = False
     num_classes: int = 1000
 
     def __post_init__(self) -> None:
         freeze_tuples(self, "image_size")
-        check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
+        self.check_encoder()
         require_positive(patch_size=self.patch_size, in_channels=self.in_channels)
         height, width = as_pair("image_size", self.image_size)
         check_divides(height, "image_size (height)", "patch_size", self.patch_size)
         check_divides(width, "image_size (width)", "patch_size", self.patch_size)
         require_one_of("pooling", self.pooling, ("token", "mean"))
-        require_one_of("activation", self.activation, ACTIVATIONS)
         require_one_of("position_resize", self.position_resize, (None, *RESIZE_MODES))
-        require_probability(
-            dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
-        )
         if self.distilled and self.pooling != "token":
             raise ArgumentError("pooling", self.pooling, "'token' for a distilled model")
         check_num_classes(self.num_classes)
@@ -76,11 +54,6 @@ class ViTConfig:
         """Rows and columns of patches."""
         height, width = as_pair("image_size", self.image_size)
         return height // self.patch_size, width // self.patch_size
-
-    @property
-    def mlp_dim(self) -> int:
-        """Hidden width of the MLP."""
-        return round(self.embed_dim * self.mlp_ratio)
 
     @classmethod
     def tiny(cls) -> ViTConfig:
@@ -164,12 +137,8 @@ class ViT(Classifier):
                 config.embed_dim,
                 config.num_heads,
                 config.mlp_dim,
-                qkv_bias=config.qkv_bias,
-                activation=config.activation,
-                norm_eps=config.norm_eps,
-                dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
                 drop_path=rate,
+                **config.block_options(),
             )
             for rate in drop_path_rates(config.drop_path, config.depth)
         )

@@ -5,17 +5,16 @@ ways.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vtlearn.attention import MultiHeadAttention, SplitHeadsAttention
-from vtlearn.errors import ArgumentError, require, require_one_of, require_positive, require_probability
+from vtlearn.attention import SplitHeadsAttention
+from vtlearn.errors import ArgumentError, require, require_one_of, require_positive
 from vtlearn.layers.block import (
-    ACTIVATIONS,
     DropPath,
     EncoderBlock,
     Mlp,
@@ -24,21 +23,24 @@ from vtlearn.layers.block import (
     run_blocks,
     start_xavier,
 )
-from vtlearn.layers.embed import TUBELET_STARTS, TubeletEmbed, as_pair, check_divides
+from vtlearn.layers.embed import TUBELET_STARTS, TubeletEmbed, as_pair, check_clips, check_divides
 from vtlearn.layers.grid_attention import attend_along, follow_grid
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_box_table, resize_grid_table, resize_line_table
-from vtlearn.models.classifier import VideoClassifier, freeze_tuples, learned_table
+from vtlearn.models.classifier import EncoderConfig, VideoClassifier, freeze_tuples, learned_table
 from vtlearn.shapes import TokenGrid
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViViTConfig:
+class ViViTConfig(EncoderConfig):
     """Sizes and encoder of a ViViT; the classmethods hold the paper's models (section 4.1, tables 2 and 6).
 
     ``encoder`` names the model: "joint" (1), "factorised_encoder" (2), "factorised_self_attention" (3),
     "factorised_dot_product" (4), or "average_pool" (model 2 without its temporal transformer).
-    ``classifier`` is "token" or "mean"; models 3 and 4 have no class token and know "mean" only.
+    ``classifier`` says what becomes of the tokens: "token" (a class token's vector), or without a class token
+    their "mean" ("max", "sum" and "first" as the released code also has them); models 3 and 4 have no class
+    token and take "mean". ``sample_frames`` is the paper's uniform frame sampling (section 3.2): tubelets of
+    one frame, and of a clip longer than ``num_frames`` that many frames, evenly spaced.
     ``positions`` is "joint" (one row a token, as published) or "separate" (a row a place plus a row a time).
 
     >>> ViViTConfig.base("joint").grid
@@ -52,10 +54,6 @@ class ViViTConfig:
     image_size: int | Sequence[int] = 224
     tubelet_size: Sequence[int] = (2, 16, 16)
     in_channels: int = 3
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
-    mlp_ratio: float = 4.0
     temporal_depth: int = 4
     temporal_heads: int | None = None
     temporal_mlp_ratio: float | None = None
@@ -65,13 +63,8 @@ class ViViTConfig:
     position_resize: str | None = None
     grid_from_clip: bool = False
     tubelet_start: str = "central_frame"
-    qkv_bias: bool = True
+    sample_frames: bool = False
     activation: str = "gelu_tanh"
-    norm_eps: float = 1e-6
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    drop_path: float = 0.0
-    checkpointing: bool = False
     num_classes: int = 400
 
     def __post_init__(self) -> None:
@@ -84,7 +77,7 @@ class ViViTConfig:
         check_divides(self.num_frames, "num_frames", "tubelet_size[0]", t)
         check_divides(height, "image_size (height)", "tubelet_size[1]", h)
         check_divides(width, "image_size (width)", "tubelet_size[2]", w)
-        check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
+        self.check_encoder()
         if self.encoder == "factorised_encoder":
             check_width(
                 self.embed_dim, self.heads_over_time, self.temporal_depth, self.temporal_mlp_ratio or 1.0
@@ -92,21 +85,20 @@ class ViViTConfig:
         if self.encoder == "factorised_dot_product":
             require(self.num_heads % 2 == 0, "num_heads", self.num_heads, "even (half attend over time)")
         require_one_of("attention_order", self.attention_order, ("time_space", "space_time"))
-        require_one_of("classifier", self.classifier, ("token", "mean"))
+        require_one_of("classifier", self.classifier, CLASSIFIERS)
         if self.encoder in ("factorised_self_attention", "factorised_dot_product"):
+            without = tuple(name for name in CLASSIFIERS if name not in ("token", "first"))
             require(
-                self.classifier == "mean",
+                self.classifier in without,
                 "classifier",
                 self.classifier,
-                f"'mean' for encoder {self.encoder!r}",
+                f"one of {', '.join(map(repr, without))} for encoder {self.encoder!r}",
             )
+        if self.sample_frames:
+            require(t == 1, "tubelet_size", self.tubelet_size, "of one frame where frames are sampled")
         require_one_of("positions", self.positions, ("joint", "separate"))
         require_one_of("position_resize", self.position_resize, (None, *RESIZE_MODES))
         require_one_of("tubelet_start", self.tubelet_start, TUBELET_STARTS)
-        require_one_of("activation", self.activation, ACTIVATIONS)
-        require_probability(
-            dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
-        )
         check_num_classes(self.num_classes)
 
     @property
@@ -149,6 +141,30 @@ class ViViTConfig:
             temporal_depth=2,
             num_classes=8,
         )
+
+
+CLASSIFIERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "token": lambda tokens: tokens[:, 0],
+    "first": lambda tokens: tokens[:, 0],
+    "mean": lambda tokens: tokens.mean(dim=1),
+    "max": lambda tokens: tokens.amax(dim=1),
+    "sum": lambda tokens: tokens.sum(dim=1),
+}
+"""How tokens (B, N, D) become a vector (B, D); only "token" puts a class token before them."""
+
+
+def uniform_frames(num_frames_in_clip: int, num_frames: int) -> list[int]:
+    """The frames that the released code samples from a clip: evenly spaced, both ends left out.
+
+    A clip no longer than ``num_frames`` is taken whole.
+
+    >>> uniform_frames(32, 8)
+    [4, 7, 11, 14, 18, 21, 25, 28]
+    """
+    if num_frames >= num_frames_in_clip:
+        return list(range(num_frames_in_clip))
+    step = num_frames_in_clip / (num_frames + 1)
+    return [min(round(step * number), num_frames_in_clip - 1) for number in range(1, num_frames + 1)]
 
 
 class Positions(nn.Module):
@@ -221,6 +237,7 @@ class Stage(nn.Module):
         super().__init__()
         self.checkpointing = config.checkpointing
         by_token = config.classifier == "token"
+        self.classifier = config.classifier
         self.cls_token = learned_table(1, 1, config.embed_dim, std=0.0) if by_token else None
         self.positions = Positions(
             grid,
@@ -236,12 +253,8 @@ class Stage(nn.Module):
                 config.embed_dim,
                 num_heads,
                 round(config.embed_dim * mlp_ratio),
-                qkv_bias=config.qkv_bias,
-                activation=config.activation,
-                norm_eps=config.norm_eps,
-                dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
                 drop_path=rate,
+                **config.block_options(),
             )
             for rate in drop_path_rates(config.drop_path, depth)
         )
@@ -251,8 +264,9 @@ class Stage(nn.Module):
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         x = self.dropout(x + self.positions(grid))
-        x = self.norm(run_blocks(self.blocks, x, checkpointing=self.checkpointing))
-        return x[:, 0] if self.cls_token is not None else x.mean(dim=1)
+        return CLASSIFIERS[self.classifier](
+            self.norm(run_blocks(self.blocks, x, checkpointing=self.checkpointing))
+        )
 
 
 class JointEncoder(Stage):
@@ -324,13 +338,13 @@ class SelfAttentionBlock(nn.Module):
         super().__init__()
         self.order = [name[0] for name in config.attention_order.split("_")]
         self.norm_time = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.attn_time = _attention(config)
+        self.attn_time = config.new_attention()
         self.norm_space = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.attn_space = _attention(config)
+        self.attn_space = config.new_attention()
         self.norm_mlp = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(
             config.embed_dim,
-            round(config.embed_dim * config.mlp_ratio),
+            config.mlp_dim,
             activation=config.activation,
             dropout=config.dropout,
         )
@@ -354,11 +368,11 @@ class DotProductBlock(nn.Module):
     def __init__(self, config: ViViTConfig, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.attn = _attention(config)
+        self.attn = config.new_attention()
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(
             config.embed_dim,
-            round(config.embed_dim * config.mlp_ratio),
+            config.mlp_dim,
             activation=config.activation,
             dropout=config.dropout,
         )
@@ -370,16 +384,6 @@ class DotProductBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-def _attention(config: ViViTConfig) -> MultiHeadAttention:
-    return MultiHeadAttention(
-        config.embed_dim,
-        config.num_heads,
-        qkv_bias=config.qkv_bias,
-        attention_dropout=config.attention_dropout,
-        projection_dropout=config.dropout,
-    )
-
-
 class GridEncoder(nn.Module):
     """Models 3 and 4: positions, blocks that keep the grid, norm, and the mean over all tokens (no class
     token).
@@ -388,6 +392,7 @@ class GridEncoder(nn.Module):
     def __init__(self, config: ViViTConfig, block: type[nn.Module]) -> None:
         super().__init__()
         self.checkpointing = config.checkpointing
+        self.classifier = config.classifier
         self.positions = Positions(
             config.grid,
             config.embed_dim,
@@ -405,7 +410,7 @@ class GridEncoder(nn.Module):
     def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
         positions = self.positions(grid).unflatten(1, (grid.t, grid.tokens_per_frame))
         x = run_blocks(self.blocks, self.dropout(x + positions), grid, checkpointing=self.checkpointing)
-        return self.norm(x).mean(dim=(1, 2))
+        return CLASSIFIERS[self.classifier](self.norm(x).flatten(1, 2))
 
 
 class FactorisedSelfAttention(GridEncoder):
@@ -479,6 +484,9 @@ class ViViT(VideoClassifier):
         self, clips: Float[Tensor, "B T C H W"], frame_index: Tensor | None = None
     ) -> Float[Tensor, "B D"]:
         """The clip's vector after the last norm: class token, or mean of the tokens."""
+        if self.config.sample_frames:
+            check_clips(clips, self.config.in_channels)
+            clips = clips[:, uniform_frames(clips.shape[1], self.config.num_frames)]
         tokens = self.tubelet_embed(clips)
         grid = self.tubelet_embed.grid(clips.shape[1], clips.shape[3], clips.shape[4])
         return self.encoder(tokens, grid)
