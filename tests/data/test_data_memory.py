@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from vtlearn.data.kinetics import ClipRecord
-from vtlearn.data.memory import ClipMemory, TrainingBatches, decode_clips, evaluation_batches, normalise
+from vtlearn.data.memory import ClipMemory, TrainingBatches, decode_clips, evaluation_batches
 from vtlearn.data.sampling import uniform_indices
 from vtlearn.data.synthetic import LABELLINGS, SampleSet, bundled_samples
+from vtlearn.data.transforms import Normalise
 from vtlearn.errors import ArgumentError, DataError
 
 
@@ -28,6 +29,11 @@ def records():
 @pytest.fixture(scope="module")
 def clips(records):
     return decode_clips(records, LABELLINGS, num_frames=11, image_size=32)
+
+
+def scaled(frames):
+    """Bytes as the released TimeSformer takes them, by hand."""
+    return (frames.permute(0, 1, 4, 2, 3).float() - 255 * 0.45) / (255 * 0.225)
 
 
 def test_what_is_kept(clips, records):
@@ -120,7 +126,7 @@ def test_evaluation_shows_every_clip_once_with_even_frames(clips):
     assert [name for batch in found for name in batch["path"]] == list(clips.paths)
     chosen = clips.frame_index[0][uniform_indices(11, 5)]
     assert (torch.cat([batch["frame_index"] for batch in found]) == chosen).all()
-    assert torch.equal(found[0]["clip"], normalise(clips.frames[:4][:, uniform_indices(11, 5)]))
+    assert torch.equal(found[0]["clip"], scaled(clips.frames[:4][:, uniform_indices(11, 5)]))
 
 
 @pytest.mark.parametrize(
@@ -130,3 +136,13 @@ def test_evaluation_shows_every_clip_once_with_even_frames(clips):
 def test_what_cannot_be_is_named(clips, changes, complaint):
     with pytest.raises(ArgumentError, match=complaint):
         batches(clips, **changes)
+
+
+def test_other_weights_want_other_pixels(clips):
+    ones = {"pixels": Normalise.named("vivit")}
+    (batch,) = evaluation_batches(clips, batch_size=99, num_frames=5, **ones)
+    frames = clips.frames[:, uniform_indices(11, 5)].permute(0, 1, 4, 2, 3)
+    torch.testing.assert_close(batch["clip"], frames.float() / 127.5 - 1)
+    drawn = TrainingBatches(clips, batch_size=3, num_frames=5, **ones).batch(0)["clip"]
+    assert -1 <= drawn.min() < -0.9
+    assert 0.9 < drawn.max() <= 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,13 +20,13 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import open_video
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import segment_bounds, uniform_indices
-from vtlearn.data.transforms import CentreCrop, short_side_size
+from vtlearn.data.transforms import CentreCrop, Normalise, short_side_size
 from vtlearn.errors import DataError, require, require_positive
 from vtlearn.files import written_aside
 
 _DECODER = "pyav"  # small clips read whole: twice as fast here as decord in its own process
-MEAN, STD = 0.45, 0.225
-"""Pixel normalisation of the released TimeSformer and VTN, the same for every channel."""
+PIXELS = Normalise.named("timesformer")
+"""How pixels are scaled unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,6 @@ def decode_clips(
     )
 
 
-def normalise(frames: UInt8[Tensor, "B T H W C"]) -> Float[Tensor, "B T C H W"]:
-    """Bytes as decoders give them to the floats that models take.
-
-    >>> normalise(torch.zeros(1, 2, 4, 4, 3, dtype=torch.uint8)).shape
-    torch.Size([1, 2, 3, 4, 4])
-    """
-    return frames.permute(0, 1, 4, 2, 3).float().div_(255.0).sub_(MEAN).div_(STD)
-
-
 @dataclass(frozen=True)
 class TrainingBatches:
     """Augmented batches of a memory of clips; batch k depends on the seed and k alone, so any run can go
@@ -165,6 +156,7 @@ class TrainingBatches:
         num_frames: frames shown of each clip.
         shift: pixels by which a clip is moved at most, in each direction.
         seed: of the order and the augmentation.
+        pixels: how bytes become the floats that models take.
     """
 
     clips: ClipMemory
@@ -172,6 +164,7 @@ class TrainingBatches:
     num_frames: int
     shift: int = 0
     seed: int = 0
+    pixels: Normalise = PIXELS
 
     def __post_init__(self) -> None:
         require_positive(batch_size=self.batch_size, num_frames=self.num_frames)
@@ -199,7 +192,7 @@ class TrainingBatches:
             columns[:, None, None, :],
         ]
         return {
-            "clip": normalise(frames),
+            "clip": self.pixels(frames.permute(0, 1, 4, 2, 3)),
             "frame_index": self.clips.frame_index[chosen[:, None], frame],
             "labels": {name: labels[chosen] for name, labels in self.clips.labels.items()},
             "path": [self.clips.paths[i] for i in chosen.tolist()],
@@ -223,19 +216,22 @@ class TrainingBatches:
         return (self.batch(step) for step in range(start, steps))
 
 
-def evaluation_batches(clips: ClipMemory, *, batch_size: int, num_frames: int) -> Any:
+def evaluation_batches(
+    clips: ClipMemory, *, batch_size: int, num_frames: int, pixels: Normalise = PIXELS
+) -> Any:
     """Every clip once, in order, with ``num_frames`` frames spread evenly; nothing is drawn.
 
     Args:
         clips: the clips.
         batch_size: clips in each batch; the last may hold fewer.
         num_frames: frames shown of each clip.
+        pixels: how bytes become the floats that models take.
     """
     chosen = uniform_indices(clips.frames.shape[1], num_frames)
     for first in range(0, len(clips), batch_size):
         part = slice(first, first + batch_size)
         yield {
-            "clip": normalise(clips.frames[part][:, chosen]),
+            "clip": pixels(clips.frames[part][:, chosen].permute(0, 1, 4, 2, 3)),
             "frame_index": clips.frame_index[part][:, chosen],
             "labels": {name: labels[part] for name, labels in clips.labels.items()},
             "path": list(clips.paths[part]),
