@@ -26,7 +26,8 @@ Published = Mapping[str, Any]
 class Conversion:
     """A model's state as a recipe: for every key of ours, the published keys it is made of and how.
 
-    ``prefix`` is set before our keys, ``source_prefix`` before the published ones.
+    ``ignored`` are ends of published keys that belong to parts a model here does not have (a pooler, the head
+    of another task).
     """
 
     recipe: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = field(default_factory=dict)
@@ -165,6 +166,21 @@ def _side(value: Any, patch: int, num_patches: int) -> int | tuple[int, ...]:
     return side * patch
 
 
+def _num_classes(weights: Weights, config: Published, head: str) -> int:
+    """As many classes as the configuration has labels, or the head has rows; 0 where there is no head."""
+    if f"{head}.weight" not in weights:
+        return 0
+    return _num_labels(config) or weights[f"{head}.weight"].shape[0]
+
+
+def _refuse(config: Published, **neutral: Any) -> None:
+    """Refuse a published option that these models do not have, where it is not left at its neutral value."""
+    for name, value in neutral.items():
+        told = config.get(name)
+        if told is not None and told != value:
+            raise ArgumentError(name, told, f"{value!r}: these models have nothing else")
+
+
 HF_ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -187,13 +203,29 @@ def _timm_blocks(conversion: Conversion, ours: str, theirs: str, depth: int, qkv
             conversion.take(f"{ours}blocks.{i}.attn.qkv.bias", f"{theirs}blocks.{i}.attn.qkv.bias")
 
 
+def _hf_sizes(config: Published) -> dict[str, Any]:
+    """The fields that the configurations of all of Hugging Face's vision transformers share, as ours."""
+    width = config.get("hidden_size", 768)
+    return {
+        "image_size": config.get("image_size", 224),
+        "in_channels": config.get("num_channels", 3),
+        "embed_dim": width,
+        "depth": config.get("num_hidden_layers", 12),
+        "num_heads": config.get("num_attention_heads", 12),
+        "mlp_ratio": config.get("intermediate_size", 3072) / width,
+        "qkv_bias": config.get("qkv_bias", True),
+        "dropout": float(config.get("hidden_dropout_prob", 0.0)),
+        "attention_dropout": float(config.get("attention_probs_dropout_prob", 0.0)),
+    }
+
+
 def _timm_vit_config(weights: Weights, config: Published, prefix: str = "") -> ViTConfig:
     """The sizes of a timm ViT, read from its weights; what they do not tell (heads) from the
     configuration.
     """
+    _refuse(config, class_token=True, no_embed_class=False, reg_tokens=0, init_values=None, pre_norm=False)
     table, embed_dim = _shape(weights, f"{prefix}pos_embed")[1:]
-    patch, channels = _shape(weights, f"{prefix}patch_embed.proj.weight")[2], 0
-    channels = _shape(weights, f"{prefix}patch_embed.proj.weight")[1]
+    channels, patch = _shape(weights, f"{prefix}patch_embed.proj.weight")[1:3]
     distilled = f"{prefix}dist_token" in weights
     depth = config.get("depth") or 1 + max(
         (
@@ -205,6 +237,7 @@ def _timm_vit_config(weights: Weights, config: Published, prefix: str = "") -> V
     )
     hidden = _shape(weights, f"{prefix}blocks.0.mlp.fc1.weight")[0]
     num_classes = weights[f"{prefix}head.bias"].shape[0] if f"{prefix}head.bias" in weights else 0
+    pooling = _one_of(config, "global_pool", {"token": "token", "avg": "mean"}, "token")
     return ViTConfig(
         image_size=_side(config.get("img_size"), patch, table - 1 - distilled),
         patch_size=patch,
@@ -214,8 +247,13 @@ def _timm_vit_config(weights: Weights, config: Published, prefix: str = "") -> V
         num_heads=config.get("num_heads", 12),
         mlp_ratio=hidden / embed_dim,
         qkv_bias=f"{prefix}blocks.0.attn.qkv.bias" in weights,
+        activation=_one_of(config, "act_layer", HF_ACTIVATIONS | {"gelu_tanh": "gelu_tanh"}, "gelu"),
         norm_eps=config.get("ln_eps", config.get("norm_eps", 1e-6)),
+        pooling=pooling,
         distilled=distilled,
+        dropout=float(config.get("proj_drop_rate", 0.0)),
+        attention_dropout=float(config.get("attn_drop_rate", 0.0)),
+        drop_path=float(config.get("drop_path_rate", 0.0)),
         num_classes=num_classes,
     )
 
@@ -232,6 +270,9 @@ def _timm_vit_keys(conversion: Conversion, config: ViTConfig, ours: str, theirs:
 
 
 def _vit_timm(weights: Weights, config: Published) -> nn.Module:
+    """timm's ``VisionTransformer``, also distilled. What newer ones add (layer scale, register tokens, a norm
+    after the pooling, …) shows in the keys, and is refused with them.
+    """
     weights = _strip(weights, "module.", "model.")
     own = _timm_vit_config(weights, config)
     conversion = Conversion()
@@ -261,21 +302,14 @@ def _hf_encoder(
 
 
 def _vit_hf(weights: Weights, config: Published) -> nn.Module:
+    """``ViTModel`` or ``ViTForImageClassification`` of transformers 4 or 5; the pooler is left out."""
     base = "vit." if any(key.startswith("vit.") for key in weights) else ""
     own = ViTConfig(
-        image_size=config.get("image_size", 224),
+        **_hf_sizes(config),
         patch_size=config.get("patch_size", 16),
-        in_channels=config.get("num_channels", 3),
-        embed_dim=config.get("hidden_size", 768),
-        depth=config.get("num_hidden_layers", 12),
-        num_heads=config.get("num_attention_heads", 12),
-        mlp_ratio=config.get("intermediate_size", 3072) / config.get("hidden_size", 768),
-        qkv_bias=config.get("qkv_bias", True),
         activation=_one_of(config, "hidden_act", HF_ACTIVATIONS, "gelu"),
         norm_eps=config.get("layer_norm_eps", 1e-12),
-        dropout=config.get("hidden_dropout_prob", 0.0),
-        attention_dropout=config.get("attention_probs_dropout_prob", 0.0),
-        num_classes=weights["classifier.bias"].shape[0] if "classifier.bias" in weights else 0,
+        num_classes=_num_classes(weights, config, "classifier"),
     )
     conversion = Conversion(ignored=("pooler.dense.weight", "pooler.dense.bias"))
     conversion.take("cls_token", f"{base}embeddings.cls_token")
@@ -296,22 +330,25 @@ TIMESFORMER_SCHEMES = {"divided_space_time": "divided", "joint_space_time": "joi
 def _timesformer(weights: Weights, config: Published) -> nn.Module:
     """facebookresearch/TimeSformer; a released file's keys start with ``model.``."""
     weights = _strip(weights, "module.", "model.")
+    _refuse(config, qk_scale=None, hybrid_backbone=None)
+    width, ratio = config.get("embed_dim", 768), config.get("mlp_ratio", 4)
+    classes = weights["head.bias"].shape[0] if "head.bias" in weights else 0
     own = TimeSformerConfig(
         attention=_one_of(config, "attention_type", TIMESFORMER_SCHEMES, "divided_space_time"),
         num_frames=config.get("num_frames", 8),
         image_size=config.get("img_size", 224),
         patch_size=config.get("patch_size", 16),
         in_channels=config.get("in_chans", 3),
-        embed_dim=config.get("embed_dim", 768),
+        embed_dim=width,
         depth=config.get("depth", 12),
         num_heads=config.get("num_heads", 12),
-        mlp_ratio=float(config.get("mlp_ratio", 4)),
-        qkv_bias=config.get("qkv_bias", True),
+        mlp_ratio=int(width * ratio) / width,  # the released code cuts a fraction off
+        qkv_bias=config.get("qkv_bias", "blocks.0.attn.qkv.bias" in weights),
         norm_eps=config.get("ln_eps", 1e-6),
         dropout=float(config.get("drop_rate", 0.0)),
         attention_dropout=float(config.get("attn_drop_rate", 0.0)),
         drop_path=float(config.get("drop_path_rate", 0.1)),
-        num_classes=config.get("num_classes", 400),
+        num_classes=config.get("num_classes", classes),
     )
     conversion = Conversion()
     for name in ("cls_token", "pos_embed", *(("time_embed",) if own.attention != "space" else ())):
@@ -330,26 +367,21 @@ def _timesformer(weights: Weights, config: Published) -> nn.Module:
 
 
 def _timesformer_hf(weights: Weights, config: Published) -> nn.Module:
-    """``TimesformerForVideoClassification`` of transformers."""
-    base = "timesformer."
-    labels = weights["classifier.bias"].shape[0] if "classifier.bias" in weights else 0
+    """``TimesformerModel`` or ``TimesformerForVideoClassification`` of transformers, as the original has it.
+
+    Theirs is wrong, without a word, for another number of frames than configured, and its "space_only" gives
+    logits for every frame; ours takes the number from the clip and averages over the frames.
+    """
+    base = "timesformer." if any(key.startswith("timesformer.") for key in weights) else ""
     own = TimeSformerConfig(
+        **_hf_sizes(config),
         attention=_one_of(config, "attention_type", TIMESFORMER_SCHEMES, "divided_space_time"),
         num_frames=config.get("num_frames", 8),
-        image_size=config.get("image_size", 224),
         patch_size=config.get("patch_size", 16),
-        in_channels=config.get("num_channels", 3),
-        embed_dim=config.get("hidden_size", 768),
-        depth=config.get("num_hidden_layers", 12),
-        num_heads=config.get("num_attention_heads", 12),
-        mlp_ratio=config.get("intermediate_size", 3072) / config.get("hidden_size", 768),
-        qkv_bias=config.get("qkv_bias", True),
         activation=_one_of(config, "hidden_act", HF_ACTIVATIONS, "gelu"),
         norm_eps=config.get("layer_norm_eps", 1e-6),
-        dropout=float(config.get("hidden_dropout_prob", 0.0)),
-        attention_dropout=float(config.get("attention_probs_dropout_prob", 0.0)),
         drop_path=float(config.get("drop_path_rate", 0)),
-        num_classes=_num_labels(config) or labels,
+        num_classes=_num_classes(weights, config, "classifier"),
     )
     conversion = Conversion()
     conversion.take("cls_token", f"{base}embeddings.cls_token")
@@ -358,7 +390,8 @@ def _timesformer_hf(weights: Weights, config: Published) -> nn.Module:
         conversion.take("time_embed", f"{base}embeddings.time_embeddings")
     conversion.pair("patch_embed.proj", f"{base}embeddings.patch_embeddings.projection")
     conversion.pair("norm", f"{base}layernorm")
-    conversion.pair("head", "classifier")
+    if own.num_classes:
+        conversion.pair("head", "classifier")
     parts = {
         "norm1": "layernorm_before",
         "attn.qkv": "attention.attention.qkv",
@@ -391,7 +424,7 @@ SCENIC_ENCODERS = {
     "factorized_self_attention_block": "factorised_self_attention",
     "factorized_dot_product_attention": "factorised_dot_product",
 }
-SCENIC_CLASSIFIERS = {"token": "token", "0": "token", "gap": "mean"}
+SCENIC_CLASSIFIERS = {"token": "token", "0": "first", "gap": "mean", "gmp": "max", "gsp": "sum"}
 
 
 def _flax_norm(conversion: Conversion, ours: str, theirs: str) -> None:
@@ -450,36 +483,61 @@ def _flax_patch_kernel(kernel: Tensor) -> Tensor:
     return kernel.permute(4, 3, 0, 1, 2)
 
 
-def _box(tokens: int, config: Published) -> tuple[int, int]:
-    """Time steps and side of ``tokens`` positions of a square clip: as told, else as if 32 frames were meant
-    least wrongly.
+def _rectangle(tokens: int) -> tuple[int, int]:
+    """Rows and columns of a frame of so many tokens, as near to a square as their number allows."""
+    rows = next(rows for rows in range(math.isqrt(tokens), 0, -1) if tokens % rows == 0)
+    return rows, tokens // rows
+
+
+def _box(tokens: int, config: Published, step: int) -> tuple[int, int, int]:
+    """Time steps, rows and columns of ``tokens`` positions: as told, else the fewest square frames that fit.
+
+    Flax weights do not tell the grid, only its size; the model takes any clip of as many tokens.
     """
-    size, told = config["patches"]["size"], config.get("dataset_configs") or config
-    step = size[2] if len(size) == 3 else 1
-    if told.get("num_frames"):
-        t = told["num_frames"] // step
-    else:  # the grid is not told: any (t, side, side) with as many tokens fits, the clip will tell
+    told = config.get("dataset_configs") or config
+    frames = told.get("num_frames") or config["temporal_encoding_config"].get("n_sampled_frames")
+    if frames:
+        t = frames // step
+        if tokens % t:
+            raise ArgumentError("num_frames", frames, f"one that fits {tokens} positions")
+    else:
         t = next(
             t for t in range(1, tokens + 1) if tokens % t == 0 and math.isqrt(tokens // t) ** 2 * t == tokens
         )
-    side = math.isqrt(tokens // t)
-    if t * side * side != tokens:
-        raise ArgumentError("num_frames", told.get("num_frames"), f"one that fits {tokens} positions")
-    return t, side
+    return t, *_rectangle(tokens // t)
+
+
+def _stage_sizes(config: Published, stage: str) -> dict[str, int]:
+    """Layers, heads and MLP width of one of model 2's two transformers, from either layout that is published:
+    a section for each in the experiments, ``spatial_…`` and ``temporal_…`` in the model's arguments.
+    """
+    section = config.get(f"{stage}_transformer") or {}
+    sizes = {}
+    for name in ("num_layers", "num_heads", "mlp_dim"):
+        value = section.get(name, config.get(f"{stage}_{name}"))
+        if value is None:
+            raise ArgumentError(f"{stage}_{name}", None, "given, for a factorised encoder")
+        sizes[name] = value
+    return sizes
 
 
 def _vivit_scenic(weights: Weights, config: Published) -> nn.Module:
     """google-research/scenic, Flax parameters by path; older checkpoints hold them under
     ``optimizer/target``.
+
+    Options that are not told have the defaults of the released classes. A positional table belongs to as many
+    tokens as it has rows; a clip of another number is refused, as there.
     """
     weights = _strip(weights, "optimizer/target/", "params/")
-    patches = config["patches"]["size"]
-    h, w = patches[:2]
+    attention, encoding = config.get("attention_config") or {}, config.get("temporal_encoding_config") or {}
+    config = {**config, "temporal_encoding_config": encoding}
+    h, w = config["patches"]["size"][:2]
     kernel = _shape(weights, "embedding/kernel")
     t = kernel[0] if len(kernel) == 5 else 1
-    encoder = _one_of(config.get("attention_config") or {}, "type", SCENIC_ENCODERS, "spacetime")
-    classifier = _one_of(config, "classifier", SCENIC_CLASSIFIERS, "token")
+    encoder = _one_of(attention, "type", SCENIC_ENCODERS, "spacetime")
+    classifier = _one_of(config, "classifier", SCENIC_CLASSIFIERS, "gap")
     token = int(classifier == "token")
+    sampled = encoding.get("n_sampled_frames") if encoding.get("method") == "temporal_sampling" else None
     common: dict[str, Any] = {
         "encoder": encoder,
         "tubelet_size": (t, h, w),
@@ -488,10 +546,11 @@ def _vivit_scenic(weights: Weights, config: Published) -> nn.Module:
         "classifier": classifier,
         "activation": "gelu_tanh",
         "norm_eps": float(config.get("ln_eps", 1e-6)),
-        "dropout": float(config.get("dropout_rate", 0.0)),
-        "attention_dropout": float(config.get("attention_dropout_rate", 0.0)),
+        "dropout": float(config.get("dropout_rate", 0.1)),
+        "attention_dropout": float(config.get("attention_dropout_rate", 0.1)),
         "drop_path": float(config.get("stochastic_droplayer_rate") or 0.0),
-        "num_classes": config["num_classes"],
+        "num_classes": config.get("num_classes", _shape(weights, "output_projection/bias")[0]),
+        "sample_frames": sampled is not None,
         "grid_from_clip": True,
     }
     conversion = Conversion()
@@ -500,26 +559,29 @@ def _vivit_scenic(weights: Weights, config: Published) -> nn.Module:
     _flax_dense(conversion, "head", "output_projection")
     if encoder == "factorised_encoder":
         space = _shape(weights, "SpatialTransformer/posembed_input/pos_embedding")[1] - token
-        times = _shape(weights, "TemporalTransformer/posembed_input/pos_embedding")[1] - token
-        side = math.isqrt(space)
-        if side * side != space:
-            raise ArgumentError("spatial positions", space, "a square number")
-        width = config["hidden_size"]
-        own = ViViTConfig(
-            **common,
-            num_frames=times * t,
-            image_size=(side * h, side * w),
-            depth=config["spatial_num_layers"],
-            num_heads=config["spatial_num_heads"],
-            mlp_ratio=config["spatial_mlp_dim"] / width,
-            temporal_depth=config["temporal_num_layers"],
-            temporal_heads=config["temporal_num_heads"],
-            temporal_mlp_ratio=config["temporal_mlp_dim"] / width,
-        )
-        stages = [
-            ("spatial", "SpatialTransformer", own.depth),
-            ("temporal", "TemporalTransformer", own.temporal_depth),
-        ]
+        rows, columns = _rectangle(space)
+        width, spatial = config["hidden_size"], _stage_sizes(config, "spatial")
+        sizes: dict[str, Any] = {
+            "image_size": (rows * h, columns * w),
+            "depth": spatial["num_layers"],
+            "num_heads": spatial["num_heads"],
+            "mlp_ratio": spatial["mlp_dim"] / width,
+        }
+        stages = [("spatial", "SpatialTransformer", spatial["num_layers"])]
+        if attention.get("spatial_only_baseline"):
+            common["encoder"] = "average_pool"
+            sizes["num_frames"] = sampled or t  # the mean over time takes any number
+        else:
+            temporal = _stage_sizes(config, "temporal")
+            times = _shape(weights, "TemporalTransformer/posembed_input/pos_embedding")[1] - token
+            sizes |= {
+                "num_frames": times * t,
+                "temporal_depth": temporal["num_layers"],
+                "temporal_heads": temporal["num_heads"],
+                "temporal_mlp_ratio": temporal["mlp_dim"] / width,
+            }
+            stages.append(("temporal", "TemporalTransformer", temporal["num_layers"]))
+        own = ViViTConfig(**common, **sizes)
         for stage, theirs, depth in stages:
             ours = f"encoder.{stage}"
             if token:
@@ -531,16 +593,15 @@ def _vivit_scenic(weights: Weights, config: Published) -> nn.Module:
         return _build(ViViT, own, conversion, weights)
 
     tokens = _shape(weights, "Transformer/posembed_input/pos_embedding")[1] - token
-    times, side = _box(tokens, config)
-    order = (config.get("attention_config") or {}).get("attention_order", "time_space")
+    times, rows, columns = _box(tokens, config, t)
     own = ViViTConfig(
         **common,
         num_frames=times * t,
-        image_size=(side * h, side * w),
+        image_size=(rows * h, columns * w),
         depth=config["num_layers"],
         num_heads=config["num_heads"],
         mlp_ratio=config["mlp_dim"] / config["hidden_size"],
-        attention_order=order,
+        attention_order=attention.get("attention_order", "time_space"),
     )
     if token:
         conversion.take("encoder.cls_token", "cls")
@@ -553,32 +614,25 @@ def _vivit_scenic(weights: Weights, config: Published) -> nn.Module:
 
 
 def _vivit_hf(weights: Weights, config: Published) -> nn.Module:
-    """``VivitForVideoClassification`` of transformers 4 or 5: model 1 with a class token."""
-    labels = weights["classifier.bias"].shape[0] if "classifier.bias" in weights else 0
+    """``VivitModel`` or ``VivitForVideoClassification`` of transformers 4 or 5: model 1, class token."""
+    base = "vivit." if any(key.startswith("vivit.") for key in weights) else ""
     own = ViViTConfig(
+        **_hf_sizes(config),
         encoder="joint",
         num_frames=config.get("num_frames", 32),
-        image_size=config.get("image_size", 224),
         tubelet_size=tuple(config.get("tubelet_size", (2, 16, 16))),
-        in_channels=config.get("num_channels", 3),
-        embed_dim=config.get("hidden_size", 768),
-        depth=config.get("num_hidden_layers", 12),
-        num_heads=config.get("num_attention_heads", 12),
-        mlp_ratio=config.get("intermediate_size", 3072) / config.get("hidden_size", 768),
-        qkv_bias=config.get("qkv_bias", True),
         activation=_one_of(config, "hidden_act", HF_ACTIVATIONS, "gelu_fast"),
         norm_eps=config.get("layer_norm_eps", 1e-6),
-        dropout=float(config.get("hidden_dropout_prob", 0.0)),
-        attention_dropout=float(config.get("attention_probs_dropout_prob", 0.0)),
-        num_classes=_num_labels(config) or labels,
+        num_classes=_num_classes(weights, config, "classifier"),
     )
-    conversion = Conversion()
-    conversion.take("encoder.cls_token", "vivit.embeddings.cls_token")
-    conversion.take("encoder.positions.table", "vivit.embeddings.position_embeddings")
-    conversion.pair("tubelet_embed.proj", "vivit.embeddings.patch_embeddings.projection")
-    conversion.pair("encoder.norm", "vivit.layernorm")
-    conversion.pair("head", "classifier")
-    _hf_encoder(conversion, weights, "encoder.", "vivit.", own.depth, own.qkv_bias)
+    conversion = Conversion(ignored=("pooler.dense.weight", "pooler.dense.bias"))
+    conversion.take("encoder.cls_token", f"{base}embeddings.cls_token")
+    conversion.take("encoder.positions.table", f"{base}embeddings.position_embeddings")
+    conversion.pair("tubelet_embed.proj", f"{base}embeddings.patch_embeddings.projection")
+    conversion.pair("encoder.norm", f"{base}layernorm")
+    if own.num_classes:
+        conversion.pair("head", "classifier")
+    _hf_encoder(conversion, weights, "encoder.", base, own.depth, own.qkv_bias)
     return _build(ViViT, own, conversion, weights)
 
 
@@ -609,7 +663,18 @@ def _odd_windows(windows: int | Sequence[int]) -> int | tuple[int, ...]:
     return windows + 1 if isinstance(windows, int) else tuple(window + 1 for window in each)
 
 
+LONGFORMER_PARTS_LEFT_OUT = (
+    "embeddings.position_ids",
+    "pooler.dense.weight",
+    "pooler.dense.bias",
+    *(f"lm_head.{part}" for part in ("bias", "dense.weight", "dense.bias", "decoder.weight", "decoder.bias")),
+    *(f"lm_head.layer_norm.{part}" for part in ("weight", "bias")),
+)
+"""Of a published Longformer: a buffer of old versions, the pooler, and the language model's head."""
+
+
 def _longformer_hf(weights: Weights, config: Published) -> nn.Module:
+    """``LongformerModel`` or ``LongformerForMaskedLM`` of transformers, without the head."""
     base = "longformer." if any(key.startswith("longformer.") for key in weights) else ""
     require_one_of("hidden_act", config.get("hidden_act", "gelu"), ("gelu",))
     own = LongformerConfig(
@@ -626,7 +691,7 @@ def _longformer_hf(weights: Weights, config: Published) -> nn.Module:
         dropout=float(config.get("hidden_dropout_prob", 0.1)),
         attention_dropout=float(config.get("attention_probs_dropout_prob", 0.1)),
     )
-    conversion = Conversion(ignored=("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"))
+    conversion = Conversion(ignored=LONGFORMER_PARTS_LEFT_OUT)
     conversion.take("words.weight", f"{base}embeddings.word_embeddings.weight")
     conversion.take("positions.weight", f"{base}embeddings.position_embeddings.weight")
     conversion.take("types.weight", f"{base}embeddings.token_type_embeddings.weight")
@@ -639,9 +704,14 @@ def _vtn(weights: Weights, config: Published) -> nn.Module:
     """bomri/SlowFast; its modulo rule of positions and its layer norm eps of 1e-12 come with the weights."""
     weights = _strip(weights, "module.")
     sizes = config["VTN"]
-    backbone = _timm_vit_config(weights, config.get("backbone") or {}, prefix="backbone.")
+    backbone = dataclasses.replace(
+        _timm_vit_config(weights, config.get("backbone") or {}, prefix="backbone."),
+        num_classes=0,
+        dropout=float(sizes.get("DROP_RATE", 0.0)),
+        drop_path=float(sizes.get("DROP_PATH_RATE", 0.0)),
+    )
     own = VTNConfig(
-        backbone=dataclasses.replace(backbone, num_classes=0),
+        backbone=backbone,
         in_channels=backbone.in_channels,
         embed_dim=sizes["HIDDEN_DIM"],
         depth=sizes["NUM_HIDDEN_LAYERS"],
@@ -654,11 +724,11 @@ def _vtn(weights: Weights, config: Published) -> nn.Module:
         dropout=float(sizes.get("HIDDEN_DROPOUT_PROB", 0.1)),
         attention_dropout=float(sizes.get("ATTENTION_PROBS_DROPOUT_PROB", 0.1)),
         head_hidden_dim=sizes["MLP_DIM"],
-        head_dropout=float(sizes.get("DROP_RATE", config["MODEL"].get("DROPOUT_RATE", 0.5))),
+        head_dropout=float(config["MODEL"].get("DROPOUT_RATE", 0.5)),
         num_classes=config["MODEL"]["NUM_CLASSES"],
     )
     conversion = Conversion(ignored=("temporal_encoder.embeddings.position_ids",))
-    _timm_vit_keys(conversion, dataclasses.replace(backbone, num_classes=0), "backbone.", "backbone.")
+    _timm_vit_keys(conversion, backbone, "backbone.", "backbone.")
     conversion.take("cls_token", "cls_token")
     conversion.take("positions.table", "temporal_encoder.embeddings.position_embeddings.weight")
     conversion.take("token_types", "temporal_encoder.embeddings.token_type_embeddings.weight")
