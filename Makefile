@@ -4,6 +4,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.ready
+PEERS := build/peers/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -41,8 +42,16 @@ lab: $(STAMP)  ## copy the lessons to work/ and open JupyterLab at lesson 00
 notebooks: $(STAMP)  ## rebuild the learner notebooks from notebooks/source and print every output line that changed
 	$(BIN)/python -m vtlearn.course.notebooks build
 
-bench: $(STAMP)  ## measure the attention kernels against their peers
-	$(BIN)/python -m benchmarks.attention $(ARGS)
+bench: $(PEERS)  ## measure attention and models against their peers (ARGS=--quick for a short look)
+	build/peers/bin/python -m benchmarks.attention $(ARGS)
+	build/peers/bin/python -m benchmarks.models $(ARGS)
+
+$(PEERS): pyproject.toml constraints.txt benchmarks/peers.txt benchmarks/peers-alone.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vtlearn needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/peers.txt -e '.[pretrained]'
+	build/peers/bin/python -m pip install --quiet --no-deps -r benchmarks/peers-alone.txt
+	@touch $@
 
 book: $(STAMP)  ## the lessons as web pages in build/book
 	$(BIN)/jupyter nbconvert --to html --output-dir build/book notebooks/*.ipynb

@@ -1,536 +1,505 @@
 """Sliding-window attention against its peers: time as ratios inside one run, peak memory in a process each.
 
-    python -m benchmarks.attention                      the whole table, one thread
-    python -m benchmarks.attention --lengths 4096 --reaches 64 --rounds 3
-    python -m benchmarks.attention --device cuda --dtype bfloat16
+    make bench                                          everything, in an environment with all peers
+    python -m benchmarks.attention                      the same with the peers that are installed here
+    python -m benchmarks.attention --quick              a short look; nothing is written
+    python -m benchmarks.attention --lengths 4096 --reaches 64 --dtypes float32 --out /tmp
+    python -m benchmarks.attention --device cuda --batch 8
 
-Every peer that can be imported is measured, the others are reported absent. Implementations are interleaved
-round by round, and a ratio is the median over rounds of peer time by our time, so that a busy machine
-disturbs all of them alike. On a CPU the time is CPU time. What is compared is attention itself: q, k, v come
-projected, one token is global.
+First every peer must give the reference's numbers at a small size. Then all implementations of one length
+and mode take turns, round by round, and a ratio is the median over rounds of the peer's time by ours, so that
+a busy machine disturbs all alike. On a CPU the time is this process's CPU time in one thread; warm-up is left
+out. What takes too long or too much memory is left out and named. The full run writes
+``results/<machine>.json`` and ``docs/pictures/attention-<machine>.png``, and says what falls short of the
+targets.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
-import platform
+import math
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from vtlearn.attention import (
-    GlobalTokens,
-    SlidingWindow,
-    attention_cost,
-    sliding_window_attention,
-    window_pairs,
+from benchmarks import targets
+from benchmarks.machine import RESULTS, ceilings, floor_seconds, machine, record
+from benchmarks.peers import (
+    DILATED,
+    IMPLEMENTATIONS,
+    OURS,
+    PEERS,
+    Inputs,
+    LeftOut,
+    Problem,
+    build,
+    call_of,
+    check_equal,
+    memory_of,
 )
+from benchmarks.timing import LONGEST_WARM, Call, FreshProcesses, interleave, ratio
+from vtlearn.attention import window_pairs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LENGTHS = (256, 1024, 4096, 16384)
 REACHES = (16, 64, 256)
-HEADS, HEAD_DIM = 12, 64
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODES = ("forward", "training")
-OURS = "vtlearn"
-
-TARGETS: dict[tuple[int, int], dict[str, tuple[float | None, float | None]]] = {
-    (4096, 256): {
-        "transformers Longformer": (4.3, 6.8),
-        "local-attention": (3.6, 2.5),
-        "flex attention, compiled": (1.5, None),
-        "fused, full": (5.7, 5.9),
-    },
-    (4096, 64): {
-        "transformers Longformer": (4.7, 3.9),
-        "local-attention": (3.0, 2.1),
-        "flex attention, compiled": (3.2, None),
-        "fused, full": (16.0, 16.0),
-    },
-    (4096, 16): {
-        "transformers Longformer": (4.0, 4.0),
-        "local-attention": (3.2, 1.5),
-        "flex attention, compiled": (6.0, None),
-        "fused, full": (29.0, 28.0),
-    },
-}
-"""Peer time by ours, (forward, training): one global token, 12 heads of 64, batch 1, float32, CPU."""
-
-NEVER_SLOWER = 0.95
-"""Against full fused attention, at any length: at most 5 % slower."""
-
-MEMORY_TARGETS = {("forward", 4096, 256): 13e6, ("training", 4096, 256): 72e6}
-"""Bytes above the inputs."""
-
-
-class Absent(Exception):
-    """A peer that cannot be measured here; the message says why."""
+LONGEST_CALL = 90.0
+"""Seconds: what is expected to take longer is left out."""
+LONGEST_FOR_MEMORY = 3.0
+"""Seconds: the memory of a call that takes longer is not measured."""
+GROWS = (4096, 16384)
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One cell of the table: sizes, dtype and device, and the inputs they stand for."""
+class Plan:
+    """What is measured."""
 
-    length: int
-    reach: int
-    dtype: torch.dtype
-    device: str
+    lengths: Sequence[int] = LENGTHS
+    reaches: Sequence[int] = REACHES
+    modes: Sequence[str] = MODES
+    dtypes: Sequence[str] = ("float32", "bfloat16")
+    peers: Sequence[str] = PEERS
+    device: str = "cpu"
     batch: int = 1
+    heads: int = 12
+    head_dim: int = 64
+    rounds: int = 5
+    threads: int = 1
+    memory: bool = True
 
-    def inputs(self, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(0)
-        shape = (self.batch, HEADS, self.length, HEAD_DIM)
-        made = [torch.randn(*shape, generator=generator).to(self.device, self.dtype) for _ in range(3)]
-        return (
-            made[0].requires_grad_(training),
-            made[1].requires_grad_(training),
-            made[2].requires_grad_(training),
-        )
-
-    def global_mask(self) -> Tensor:
-        mask = torch.zeros(self.batch, self.length, dtype=torch.bool, device=self.device)
-        mask[:, 0] = True
-        return mask
+    def problem(self, n: int, reach: int, dtype: str) -> Problem:
+        return Problem(n, reach, DTYPES[dtype], self.device, self.batch, self.heads, self.head_dim)
 
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+@dataclass(frozen=True)
+class Member:
+    """One of those who take turns; ``reach`` is None where the time knows no reach."""
+
+    name: str
+    reach: int | None
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, reach {self.reach}, {self.dtype}"
 
 
-def ours(problem: Problem) -> Attend:
-    """This library's door."""
-    is_global = problem.global_mask()
-    window = 2 * problem.reach + 1
-    return lambda q, k, v: sliding_window_attention(q, k, v, window_size=window, global_mask=is_global)
+class Known:
+    """What smaller lengths took, from which the next length's time and memory are expected."""
+
+    def __init__(self) -> None:
+        self.times: dict[tuple[Member, str], tuple[int, float]] = {}
+        self.bytes: dict[tuple[Member, str], tuple[int, int]] = {}
+
+    def expected_seconds(self, member: Member, mode: str, n: int) -> float:
+        before, taken = self.times.get((member, mode), (n, 0.0))
+        return taken * (n / before) ** IMPLEMENTATIONS[member.name].order
+
+    def expected_bytes(self, member: Member, mode: str, n: int) -> float:
+        before, held = self.bytes.get((member, mode), (n, 0))
+        return held * n / before
 
 
-def longformer(problem: Problem) -> Attend:
-    """The attention of transformers' LongformerSelfAttention, its projections replaced by nothing."""
-    try:
-        from transformers import LongformerConfig
-        from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
-    except ImportError as error:
-        raise Absent(f"not installed ({error})") from None
-    if problem.length % (2 * problem.reach):
-        raise Absent("takes multiples of its window only")
-    config = LongformerConfig(
-        hidden_size=HEADS * HEAD_DIM,
-        num_attention_heads=HEADS,
-        attention_window=[2 * problem.reach],
-        attention_probs_dropout_prob=0.0,
-    )
-    module = LongformerSelfAttention(config, layer_id=0).eval().to(problem.device, problem.dtype)
-    stand_in = _Handed()
-    for name in ("query", "key", "value", "query_global", "key_global", "value_global"):
-        setattr(module, name, _Part(stand_in, name))
-    codes = torch.zeros(problem.batch, problem.length, device=problem.device)
-    codes[:, 0] = 10000.0
-    is_global, is_masked = codes > 0, codes < 0
-
-    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        stand_in.q, stand_in.k, stand_in.v = (x.transpose(1, 2).flatten(2) for x in (q, k, v))
-        return module(
-            stand_in.q,
-            attention_mask=codes,
-            is_index_masked=is_masked,
-            is_index_global_attn=is_global,
-            is_global_attn=True,
-        )[0]
-
-    return attend
+def available_bytes() -> float:
+    """Memory that can be had without pushing anything out."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    return math.inf
 
 
-class _Handed:
-    """The queries, keys and values of the current call."""
-
-    q: Tensor
-    k: Tensor
-    v: Tensor
-
-
-class _Part(torch.nn.Module):
-    """Takes the place of a projection and hands out what is projected already, in the layout asked for."""
-
-    def __init__(self, handed: _Handed, name: str) -> None:
-        super().__init__()
-        self.handed, self.name = handed, name
-
-    def forward(self, x: Tensor) -> Tensor:
-        chosen = {"q": self.handed.q, "k": self.handed.k, "v": self.handed.v}[self.name[0]]
-        if self.name == "query_global":  # of the one global token, tokens first
-            return chosen[:, :1].transpose(0, 1).clone()
-        chosen = chosen.transpose(0, 1)
-        return chosen.clone() if self.name == "query" else chosen  # queries are divided in place
+def members(plan: Plan) -> list[Member]:
+    """All who take turns at one length and mode."""
+    found = []
+    for dtype in plan.dtypes:
+        for name in (OURS, DILATED, *plan.peers):
+            reaches = [None] if IMPLEMENTATIONS[name].any_reach else list(plan.reaches)
+            found += [Member(name, reach, dtype) for reach in reaches]
+    return found
 
 
-def local_attention(problem: Problem) -> Attend:
-    """lucidrains' local-attention: blocks that look one block to each side; it has no global token."""
-    try:
-        from local_attention import LocalAttention
-    except ImportError as error:
-        raise Absent(f"not installed ({error})") from None
-    module = LocalAttention(
-        window_size=problem.reach,
-        causal=False,
-        look_backward=1,
-        look_forward=1,
-        exact_windowsize=True,
-        use_rotary_pos_emb=False,
-        autopad=True,
-    ).to(problem.device)
-    return lambda q, k, v: module(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)).view_as(q)
-
-
-def flex(problem: Problem) -> Attend:
-    """torch's flex attention, compiled, with a block mask made once outside the measured time."""
-    import shutil
-
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
-    if problem.device == "cpu" and shutil.which("g++") is None and shutil.which("clang++") is None:
-        raise Absent("no C++ compiler")
-    rule = (SlidingWindow(2 * problem.reach + 1) | GlobalTokens(0)).mask_mod()
-    block_mask = create_block_mask(rule, None, None, problem.length, problem.length, device=problem.device)
-    compiled = torch.compile(flex_attention)
-    return lambda q, k, v: compiled(q, k, v, block_mask=block_mask)
-
-
-def fused_full(problem: Problem) -> Attend:
-    """torch's fused attention, everyone to everyone."""
-    return lambda q, k, v: F.scaled_dot_product_attention(q, k, v)
-
-
-def fused_masked(problem: Problem) -> Attend:
-    """torch's fused attention with the dense mask of the window."""
-    pattern = SlidingWindow(2 * problem.reach + 1) | GlobalTokens(0)
-    mask = pattern.mask(problem.length, device=problem.device)
-    return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-
-IMPLEMENTATIONS: dict[str, Callable[[Problem], Attend]] = {
-    OURS: ours,
-    "transformers Longformer": longformer,
-    "local-attention": local_attention,
-    "flex attention, compiled": flex,
-    "fused, full": fused_full,
-    "fused, dense mask": fused_masked,
-}
-
-
-def runner(name: str, problem: Problem, training: bool) -> Callable[[], None]:
-    """One call to measure: forward without gradients, or forward and backward.
-
-    Raises:
-        Absent: the implementation is not there, or has no such mode.
-    """
-    if training and name.startswith("flex") and problem.device == "cpu":
-        raise Absent("has no backward on a CPU")
-    attend = IMPLEMENTATIONS[name](problem)
-    q, k, v = problem.inputs(training)
-    if not training:
-
-        def forward() -> None:
-            with torch.no_grad():
-                attend(q, k, v)
-
-        return forward
-    upstream: list[Tensor] = []
-
-    def train() -> None:
-        out = attend(q, k, v)
-        if not upstream:
-            upstream.append(torch.randn_like(out))
-        out.backward(upstream[0])
-        q.grad = k.grad = v.grad = None
-
-    return train
-
-
-def seconds(call: Callable[[], None], device: str) -> float:
-    """CPU time of one call; on a GPU the time between two events."""
-    if device == "cuda":
-        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        call()
-        stop.record()
-        torch.cuda.synchronize()
-        return start.elapsed_time(stop) / 1e3
-    before = time.process_time()
-    call()
-    return time.process_time() - before
-
-
-def compare(problem: Problem, training: bool, names: list[str], rounds: int) -> dict[str, Any]:
-    """Interleaved rounds of ``names``: median time and ratio of each, or why it is absent."""
-    calls, absent = {}, {}
-    for name in names:
+def prepare(
+    plan: Plan, n: int, mode: str, known: Known
+) -> tuple[dict[Member, Call], dict[Member, str], dict[Member, int]]:
+    """The calls of one group, warmed up; why others are left out; and how many rounds the slow ones get."""
+    inputs, training = Inputs(), mode == "training"
+    calls: dict[Member, Call] = {}
+    left_out: dict[Member, str] = {}
+    rounds: dict[Member, int] = {}
+    for member in members(plan):
+        problem = plan.problem(n, plan.reaches[-1] if member.reach is None else member.reach, member.dtype)
+        expected = known.expected_seconds(member, mode, n)
+        needed = known.expected_bytes(member, mode, n)
         try:
-            calls[name] = runner(name, problem, training)
-            calls[name]()
-        except Absent as reason:
-            absent[name] = str(reason)
-            calls.pop(name, None)
-        except (RuntimeError, ImportError) as error:
-            absent[name] = f"failed: {str(error).splitlines()[0][:120]}"
-            calls.pop(name, None)
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    gc.collect()
-    for _ in range(rounds):
-        for name, call in calls.items():
-            repeats = max(1, min(20, int(0.02 / (times[name][0] + 1e-9)))) if times[name] else 1
-            times[name].append(sum(seconds(call, problem.device) for _ in range(repeats)) / repeats)
-    cells: dict[str, Any] = {name: {"absent": reason} for name, reason in absent.items()}
-    for name, taken in times.items():
-        ratios = [theirs / mine for theirs, mine in zip(taken, times[OURS], strict=True)]
-        cells[name] = {"milliseconds": 1e3 * statistics.median(taken), "ratio": statistics.median(ratios)}
-    return cells
+            if expected > LONGEST_CALL:
+                raise LeftOut(f"about {expected:.0f} s a call")
+            if plan.device == "cpu" and needed > 0.5 * available_bytes():
+                raise LeftOut(f"needs about {needed / 1e9:.0f} GB")
+            built = build(member.name, problem, training)
+            call = call_of(built.attend, inputs.of(IMPLEMENTATIONS[member.name], problem), training)
+            if expected <= LONGEST_WARM:
+                call()
+            else:
+                rounds[member] = 1
+            calls[member] = call
+        except LeftOut as reason:
+            left_out[member] = str(reason)
+        except (RuntimeError, MemoryError) as error:
+            if member.name == OURS:
+                raise
+            left_out[member] = f"failed: {(str(error).splitlines() or [type(error).__name__])[0][:100]}"
+    return calls, left_out, rounds
 
 
-def memory_above_inputs(name: str, problem: Problem, training: bool) -> int:
-    """Peak bytes of one call above its inputs; on a CPU the growth of the resident set (fresh process!)."""
-    call = runner(name, problem, training)
-    small = Problem(512, 16, problem.dtype, problem.device)
-    runner(name, small, training)()  # code and thread pools are loaded before the count begins
-    if problem.device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    gc.collect()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-    except OSError:
-        import resource
+def measure_group(
+    plan: Plan, n: int, mode: str, known: Known, fresh: FreshProcesses | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of one length and mode, and what follows from them besides the peers' ratios."""
+    calls, left_out, few = prepare(plan, n, mode, known)
+    by_text = {str(member): member for member in calls}
+    steady = {text: calls[member] for text, member in by_text.items() if member not in few}
+    slow = {text: calls[member] for text, member in by_text.items() if member in few}
+    once = interleave(slow, 1, plan.device) if slow else {}
+    taken = {by_text[text]: times for text, times in interleave(steady, plan.rounds, plan.device).items()}
+    taken |= {by_text[text]: times for text, times in once.items()}
+    for member, times in taken.items():
+        known.times[member, mode] = n, statistics.median(times)
 
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        call()
-        return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    before = _status("VmRSS")
-    call()
-    return _status("VmHWM") - before
+    peaks: dict[Member, int | None] = {}
+    for member, times in taken.items():
+        if fresh is None or member.name == DILATED or statistics.median(times) > LONGEST_FOR_MEMORY:
+            continue
+        problem = plan.problem(n, plan.reaches[-1] if member.reach is None else member.reach, member.dtype)
+        asked = member.name, problem, mode == "training"
+        peak = memory_of(*asked) if plan.device == "cuda" else fresh.run(memory_of, *asked)
+        peaks[member] = peak
+        if peak is not None:
+            known.bytes[member, mode] = n, peak
+
+    rows, derived = [], []
+    about = {"n": n, "mode": mode, "device": plan.device, "batch": plan.batch}
+    for dtype in plan.dtypes:
+        for reach in plan.reaches:
+            here = {**about, "reach": reach, "dtype": dtype}
+            mine = taken[Member(OURS, reach, dtype)]
+            for name in (OURS, DILATED, *plan.peers):
+                member = Member(name, None if IMPLEMENTATIONS[name].any_reach else reach, dtype)
+                own = taken.get(member)
+                row: dict[str, Any] = {**here, "implementation": name}
+                row["milliseconds"] = None if own is None else 1e3 * statistics.median(own)
+                row["ratio"] = None if own is None else ratio(own, mine)
+                row["rounds"] = 0 if own is None else len(own)
+                row["peak_bytes"] = peaks.get(member)
+                row["left_out"] = left_out.get(member)
+                rows.append(row)
+            if Member(DILATED, reach, dtype) in taken:
+                value = ratio(taken[Member(DILATED, reach, dtype)], mine)
+                derived.append({"quantity": targets.DILATED, **here, "value": value})
+            if dtype == "bfloat16" and "float32" in plan.dtypes:
+                value = ratio(mine, taken[Member(OURS, reach, "float32")])
+                derived.append({"quantity": targets.BF16, **about, "reach": reach, "value": value})
+    return rows, derived
 
 
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return 1024 * int(line.split()[1])
-    raise OSError(f"/proc/self/status has no {field}")
+def measure_growth(plan: Plan) -> list[dict[str, Any]]:
+    """Our time at the longest against a quarter of it, both in turns; float32."""
+    found = []
+    for mode in plan.modes:
+        calls: dict[str, Call] = {}
+        for reach in plan.reaches:
+            for n in GROWS:
+                problem = plan.problem(n, reach, "float32")
+                call = call_of(
+                    build(OURS, problem, mode == "training").attend,
+                    Inputs().of(IMPLEMENTATIONS[OURS], problem),
+                    mode == "training",
+                )
+                call()
+                calls[f"{reach} {n}"] = call
+        taken = interleave(calls, plan.rounds, plan.device)
+        for reach in plan.reaches:
+            value = ratio(taken[f"{reach} {GROWS[1]}"], taken[f"{reach} {GROWS[0]}"])
+            about = {"reach": reach, "mode": mode, "dtype": "float32", "device": plan.device}
+            found.append({"quantity": targets.GROWTH, **about, "batch": plan.batch, "value": value})
+    return found
 
 
-def memory_in_a_process(name: str, problem: Problem, training: bool, threads: int) -> int | None:
-    """:func:`memory_above_inputs` in a process of its own; None where it fails."""
-    command = [sys.executable, "-m", "benchmarks.attention", "--memory-of", name]
-    command += ["--lengths", str(problem.length), "--reaches", str(problem.reach)]
-    command += ["--modes", MODES[training], "--device", problem.device, "--threads", str(threads)]
-    command += ["--dtype", str(problem.dtype).removeprefix("torch."), "--batch", str(problem.batch)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return int(done.stdout.split()[-1]) if done.returncode == 0 else None
+def work(problem: Problem, training: bool) -> dict[str, float]:
+    """What cannot be avoided: products and exponentials of the allowed pairs, the tokens' numbers moved once.
 
-
-def ceilings(device: str, dtype: torch.dtype) -> dict[str, float]:
-    """Best matrix rate (FLOP/s) and copy bandwidth (bytes/s) seen now, the roof that no kernel passes."""
-    size = 2048 if device == "cpu" else 8192
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    source = torch.empty(2**26 if device == "cpu" else 2**30, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-
-    def copy() -> None:
-        target.copy_(source)
-
-    def product() -> None:
-        torch.mm(a, b)
-
-    best = {}
-    for name, call in (("matrix", product), ("copy", copy)):
-        call()
-        best[name] = min(seconds(call, device) for _ in range(5))
+    A training step has seven products where forward has two, takes every exponential twice (the weights are
+    not kept), and moves q, k, v, the output and their gradients: twelve tensors where forward moves four.
+    """
+    pairs = problem.batch * problem.heads * window_pairs(problem.n, problem.window_size, global_tokens=1)
+    tensor = problem.batch * problem.heads * problem.n * problem.head_dim * problem.dtype.itemsize
     return {
-        "matrix_flops_per_second": 2 * size**3 / best["matrix"],
-        "copy_bytes_per_second": 2 * source.numel() / best["copy"],
+        "flops": 4.0 * pairs * problem.head_dim * (3.5 if training else 1.0),
+        "exponentials": float(pairs * (2 if training else 1)),
+        "bytes_moved": float(tensor * (12 if training else 4)),
     }
 
 
-def shortfalls(rows: list[dict[str, Any]]) -> list[str]:
-    """Every target missed, in words."""
-    missed = []
+def add_rates(plan: Plan, rows: list[dict[str, Any]], roofs: dict[str, dict[str, float]]) -> None:
+    """Useful work a second, and the distance from the floor, in every row of ours."""
     for row in rows:
-        if row["device"] != "cpu" or row["dtype"] != "float32":
+        if row["implementation"] != OURS:
             continue
-        where = f"n {row['length']}, reach {row['reach']}, {row['mode']}"
-        goals = TARGETS.get((row["length"], row["reach"]), {})
-        for name, pair in goals.items():
-            goal, got = pair[row["mode"] == "training"], row["cells"].get(name, {}).get("ratio")
-            if goal is not None and got is not None and got < goal:
-                missed.append(f"{where}: {got:.2f} × {name}, goal {goal}")
-        full = row["cells"].get("fused, full", {}).get("ratio")
-        if full is not None and full < NEVER_SLOWER:
-            missed.append(f"{where}: {full:.2f} × fused, full; at least {NEVER_SLOWER} asked for")
-        most = MEMORY_TARGETS.get((row["mode"], row["length"], row["reach"]))
-        used = row["memory"].get(OURS)
-        if most is not None and used is not None and used > most:
-            missed.append(
-                f"{where}: {used / 1e6:.0f} MB above the inputs, at most {most / 1e6:.0f} asked for"
-            )
-    return missed
+        problem = plan.problem(row["n"], row["reach"], row["dtype"])
+        amount = work(problem, row["mode"] == "training")
+        taken = row["milliseconds"] / 1e3
+        row["useful_flops_per_second"] = amount["flops"] / taken
+        row["useful_bytes_per_second"] = amount["bytes_moved"] / taken
+        row["floor_ratio"] = taken / floor_seconds(roofs[row["dtype"]], **amount)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text: our milliseconds, and every peer's time by ours."""
-    names = [name for name in IMPLEMENTATIONS if name != OURS]
-    lines = [
-        f"{'n':>6} {'reach':>5} {'mode':>8} {'ours ms':>9}  " + "  ".join(f"{name:>24}" for name in names)
-    ]
+def quantities(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the rows say, in the words of the targets."""
+    found = []
+    mine = {_cell(row): row for row in rows if row["implementation"] == OURS}
     for row in rows:
+        here = {key: row[key] for key in ("n", "reach", "mode", "dtype", "device", "batch")}
+        if row["implementation"] == OURS:
+            found.append({"quantity": targets.ABSOLUTE, **here, "value": row["milliseconds"]})
+            if row.get("floor_ratio") is not None:
+                found.append({"quantity": targets.FLOOR, **here, "value": row["floor_ratio"]})
+            if row["peak_bytes"] is not None:
+                found.append({"quantity": targets.MEMORY, **here, "value": row["peak_bytes"] / 1e6})
+            before = mine.get(_cell({**row, "mode": "forward"}))
+            if row["mode"] == "training" and before is not None:
+                value = row["milliseconds"] / before["milliseconds"]
+                found.append({"quantity": targets.TRAINING, **here, "value": value})
+        elif row["implementation"] != DILATED:
+            here["peer"] = row["implementation"]
+            if row["ratio"] is not None:
+                found.append({"quantity": targets.PEER, **here, "value": row["ratio"]})
+            own = mine[_cell(row)]["peak_bytes"]
+            if row["peak_bytes"] is not None and own:
+                found.append({"quantity": targets.PEER_MEMORY, **here, "value": row["peak_bytes"] / own})
+    return found
+
+
+def _cell(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["n"], row["reach"], row["mode"], row["dtype"]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as text: our milliseconds and megabytes, and every peer's by ours (time, memory)."""
+    names = list(dict.fromkeys(row["implementation"] for row in rows if row["implementation"] != OURS))
+    lines = [
+        f"{'n':>5} {'reach':>5} {'mode':>8} {'dtype':>8} {'ours ms':>8} {'MB':>6} "
+        + " ".join(f"{name[:18]:>18}" for name in names)
+    ]
+    for own in (row for row in rows if row["implementation"] == OURS):
         cells = []
         for name in names:
-            cell = row["cells"].get(name, {"absent": "not asked for"})
-            cells.append(f"{cell['ratio']:.2f} ×" if "ratio" in cell else cell["absent"][:24])
-        mine = row["cells"][OURS]["milliseconds"]
-        head = f"{row['length']:>6} {row['reach']:>5} {row['mode']:>8} {mine:>9.2f}  "
-        lines.append(head + "  ".join(f"{cell:>24}" for cell in cells))
+            row = next(r for r in rows if r["implementation"] == name and _cell(r) == _cell(own))
+            if row["ratio"] is None:
+                cells.append((row["left_out"] or "left out")[:18])
+                continue
+            memory = ""
+            if row["peak_bytes"] is not None and own["peak_bytes"]:
+                memory = f" {row['peak_bytes'] / own['peak_bytes']:.2g} mem"
+            cells.append(f"{row['ratio']:.2f} ×{memory}")
+        held = "" if own["peak_bytes"] is None else f"{own['peak_bytes'] / 1e6:.1f}"
+        lines.append(
+            f"{own['n']:>5} {own['reach']:>5} {own['mode']:>8} {own['dtype']:>8} {own['milliseconds']:>8.2f} "
+            f"{held:>6} " + " ".join(f"{cell:>18}" for cell in cells)
+        )
     return "\n".join(lines)
 
 
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Peer time by our time over length, one panel for each reach and mode, written to ``path``."""
-    from matplotlib.figure import Figure
-
-    reaches = sorted({row["reach"] for row in rows})
-    modes = [mode for mode in MODES if any(row["mode"] == mode for row in rows)]
-    figure = Figure(figsize=(4 * len(reaches), 3 * len(modes)), layout="constrained")
-    axes = figure.subplots(len(modes), len(reaches), squeeze=False, sharex=True)
-    colours = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7")
-    for line, mode in enumerate(modes):
-        for column, reach in enumerate(reaches):
-            panel = axes[line][column]
-            here = [row for row in rows if row["mode"] == mode and row["reach"] == reach]
-            for number, name in enumerate(name for name in IMPLEMENTATIONS if name != OURS):
-                points = [(row["length"], row["cells"].get(name, {}).get("ratio")) for row in here]
-                points = [point for point in points if point[1] is not None]
-                if points:
-                    panel.plot(
-                        *zip(*points, strict=True), marker="osD^v"[number], color=colours[number], label=name
-                    )
-            panel.axhline(1.0, color="0.5", linewidth=0.8)
-            panel.set(xscale="log", yscale="log", title=f"{mode}, reach {reach}")
-            panel.set(xlabel="tokens", ylabel="peer time ÷ ours")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.savefig(path, dpi=110)
+def left_out(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Every cell that was not measured, by reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["left_out"] is not None:
+            place = f"n {row['n']} reach {row['reach']} {row['mode']} {row['dtype']}"
+            reasons.setdefault((row["implementation"], row["left_out"]), []).append(place)
+    return [f"{name}: {reason} ({'; '.join(places)})" for (name, reason), places in reasons.items()]
 
 
-def useful(problem: Problem, row_seconds: float, training: bool) -> dict[str, float]:
-    """Useful work a second: FLOPs of the allowed pairs (training 3.5 ×) and bytes of the tokens (2.5 ×)."""
-    pairs = window_pairs(problem.length, 2 * problem.reach + 1, global_tokens=1)
-    flops = 4 * pairs * HEAD_DIM * HEADS * problem.batch * (3.5 if training else 1.0)
-    tokens = attention_cost(
-        SlidingWindow(1),
-        problem.length,
-        num_heads=HEADS,
-        head_dim=HEAD_DIM,
-        batch=problem.batch,
-        bytes_per_number=problem.dtype.itemsize,
-    ).token_bytes
+def draw(rows: Sequence[dict[str, Any]], dtype: str, title: str) -> Figure:
+    """Peer time by our time over length, one panel for each mode and reach, both axes logarithmic.
+
+    Below 1 the peer is ahead; the level line at 1 is drawn.
+    """
+    from vtlearn.viz.palette import MUTED, colour_of, marker_of, new_figure
+
+    shown = [row for row in rows if row["dtype"] == dtype]
+    reaches = sorted({row["reach"] for row in shown})
+    modes = [mode for mode in MODES if any(row["mode"] == mode for row in shown)]
+    names = [name for name in PEERS if any(r["implementation"] == name and r["ratio"] for r in shown)]
+    figure, axes = new_figure(
+        3.9 * len(reaches), 3.1 * len(modes) + 0.9, rows=len(modes), columns=len(reaches)
+    )
+    for number, (mode, reach) in enumerate((mode, reach) for mode in modes for reach in reaches):
+        panel = axes[number]
+        here = [row for row in shown if row["mode"] == mode and row["reach"] == reach]
+        panel.axhline(1.0, color=MUTED, linestyle="--", linewidth=1)
+        for place, name in enumerate(names):
+            points = [(r["n"], r["ratio"]) for r in here if r["implementation"] == name and r["ratio"]]
+            if points:
+                panel.plot(
+                    *zip(*sorted(points), strict=True),
+                    color=colour_of(place),
+                    marker=marker_of(place),
+                    label=name,
+                )
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log")
+        lengths = sorted({row["n"] for row in shown})
+        panel.set_xticks(lengths, [str(n) for n in lengths])
+        panel.minorticks_off()
+        ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if _inside(tick, here)]
+        panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        panel.set_title(f"{mode}, reach {reach}", loc="left")
+        panel.set_xlabel("tokens")
+        panel.set_ylabel("peer time ÷ ours")
+    figure.suptitle(title)
+    handles = {
+        label: handle
+        for panel in axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(
+            list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False
+        )
+    return figure
+
+
+def _inside(tick: float, rows: Sequence[dict[str, Any]]) -> bool:
+    values = [row["ratio"] for row in rows if row["ratio"] and row["implementation"] in PEERS]
+    return tick == 1 or (bool(values) and min(values) / 2 <= tick <= max(values) * 1.2)
+
+
+def measure(plan: Plan, say: Any = print) -> dict[str, Any]:
+    """The whole benchmark; nothing is written."""
+    names = (OURS, DILATED, *plan.peers)
+    say("Computing the same thing? Largest difference from the reference, as a share:")
+    equal = {}
+    for dtype in plan.dtypes:
+        small = Problem(512, 16, DTYPES[dtype], plan.device, heads=2, head_dim=plan.head_dim)
+        equal[dtype] = check_equal(names, small)
+        told = (
+            f"{name} {f'{off:.1g}' if isinstance(off, float) else off}" for name, off in equal[dtype].items()
+        )
+        say(f"  {dtype}: {', '.join(told)}")
+    fresh = FreshProcesses(PRELOAD, plan.threads) if plan.memory else None
+    known = Known()
+    rows: list[dict[str, Any]] = []
+    derived: list[dict[str, Any]] = []
+    roofs = {dtype: ceilings(plan.device, DTYPES[dtype]) for dtype in plan.dtypes}
+    for n in sorted(plan.lengths):
+        for mode in plan.modes:
+            group, more = measure_group(plan, n, mode, known, fresh)
+            text = table(group).splitlines()
+            say("\n".join(text if not rows else text[1:]))
+            rows += group
+            derived += more
+    for dtype in plan.dtypes:  # once more: the best of both ends of the run
+        again = ceilings(plan.device, DTYPES[dtype])
+        roofs[dtype] = {name: max(rate, again[name]) for name, rate in roofs[dtype].items()}
+    if set(GROWS) <= set(plan.lengths) and "float32" in plan.dtypes:
+        derived += measure_growth(plan)
+    add_rates(plan, rows, roofs)
+    judged = targets.judge(targets.ATTENTION_ON[plan.device], [*quantities(rows), *derived])
+    sizes = {"heads": plan.heads, "head_dim": plan.head_dim, "batch": plan.batch, "global_tokens": 1}
     return {
-        "useful_flops_per_second": flops / row_seconds,
-        "useful_bytes_per_second": tokens * (2.5 if training else 1.0) / row_seconds,
+        "sizes": {**sizes, "threads": plan.threads, "rounds": plan.rounds, "device": plan.device},
+        "difference_from_reference": equal,
+        "ceilings": roofs,
+        "targets": judged,
+        "derived": derived,
+        "left_out": left_out(rows),
+        "rows": rows,
     }
 
 
-def machine() -> dict[str, str]:
-    """What the numbers were measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
-        ]
-        model = named[0] if named else model
-    facts = {"cpu": model, "python": platform.python_version(), "torch": torch.__version__}
-    facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
-    if torch.cuda.is_available():
-        facts["gpu"] = torch.cuda.get_device_name()
-    return facts
+PRELOAD = (
+    "torch",
+    "benchmarks.peers",
+    "local_attention",
+    "transformers.models.longformer.modeling_longformer",
+)
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.attention", description=__doc__.splitlines()[0]
+        prog="python -m benchmarks.attention",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
-    parser.add_argument("--reaches", type=int, nargs="+", default=REACHES, help="one-sided")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
-    parser.add_argument("--peers", nargs="+", choices=[n for n in IMPLEMENTATIONS if n != OURS], default=None)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="short lengths, float32, two rounds, no memory")
+    parser.add_argument("--lengths", type=int, nargs="+")
+    parser.add_argument("--reaches", type=int, nargs="+", help="keys on each side")
+    parser.add_argument("--modes", nargs="+", choices=MODES)
+    parser.add_argument("--peers", nargs="*", choices=PEERS)
+    parser.add_argument("--dtypes", nargs="+", choices=list(DTYPES))
+    parser.add_argument("--device", choices=("cpu", "cuda"))
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
-    parser.add_argument("--name", default=None, help="of the result files; the machine's by default")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--memory-of", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="folder for record and pictures, also of a partial run")
     return parser.parse_args(given)
 
 
+def plan_of(asked: argparse.Namespace) -> Plan:
+    """The plan that the command line asks for."""
+    plan = Plan()
+    if asked.quick:
+        plan = Plan(lengths=(256, 1024), reaches=(16, 64), dtypes=("float32",), rounds=2, memory=False)
+    given: dict[str, Any] = {
+        name: getattr(asked, name)
+        for name in ("lengths", "reaches", "modes", "peers", "dtypes", "device", "batch", "rounds", "threads")
+        if getattr(asked, name) is not None
+    }
+    if asked.no_memory:
+        given["memory"] = False
+    return replace(plan, **given)
+
+
+def is_whole(plan: Plan) -> bool:
+    """Whether the plan covers everything, so that its result may be the machine's record."""
+    whole = Plan()
+    parts = ("lengths", "reaches", "modes", "dtypes", "peers")
+    return plan.memory and all(set(getattr(plan, part)) >= set(getattr(whole, part)) for part in parts)
+
+
 def main(given: list[str] | None = None) -> None:
+    """Measure, judge, and where everything was measured, record and draw."""
     asked = arguments(given)
-    torch.set_num_threads(asked.threads)
-    dtype = getattr(torch, asked.dtype)
-    if asked.memory_of is not None:
-        problem = Problem(asked.lengths[0], asked.reaches[0], dtype, asked.device, asked.batch)
-        print(memory_above_inputs(asked.memory_of, problem, asked.modes[0] == "training"))
+    plan = plan_of(asked)
+    torch.set_num_threads(plan.threads)
+    facts = machine(plan.device)
+    result = measure(plan, say=lambda text: print(text, flush=True))
+    print(*(f"left out: {line}" for line in result["left_out"]), sep="\n")
+    print(targets.verdict(result["targets"]))
+    if asked.out is None and not is_whole(plan):
+        print("A partial run: nothing is written (--out names a folder).")
         return
-    names = [OURS, *(asked.peers or [name for name in IMPLEMENTATIONS if name != OURS])]
-    roof = ceilings(asked.device, dtype)
-    rows = []
-    for length in asked.lengths:
-        for reach in asked.reaches:
-            for mode in asked.modes:
-                problem = Problem(length, reach, dtype, asked.device, asked.batch)
-                cells = compare(problem, mode == "training", names, asked.rounds)
-                memory = {}
-                if not asked.no_memory:
-                    for name, cell in cells.items():
-                        if "ratio" in cell:
-                            memory[name] = memory_in_a_process(
-                                name, problem, mode == "training", asked.threads
-                            )
-                row = {
-                    "length": length,
-                    "reach": reach,
-                    "mode": mode,
-                    "dtype": asked.dtype,
-                    "device": asked.device,
-                }
-                row |= {"batch": asked.batch, "cells": cells, "memory": memory}
-                row |= useful(problem, cells[OURS]["milliseconds"] / 1e3, mode == "training")
-                rows.append(row)
-                print(table([row]).splitlines()[-1] if len(rows) > 1 else table([row]), flush=True)
-    missed = shortfalls(rows)
-    print("\nfalls short of:" if missed else "\nno target missed among those measured", *missed, sep="\n  ")
-    asked.out.mkdir(parents=True, exist_ok=True)
-    facts = machine()
-    name = (
-        asked.name or "-".join((facts.get("gpu") if asked.device == "cuda" else facts["cpu"]).split()).lower()
-    )
-    name = "".join(
-        letter for letter in f"attention-{name}-{asked.dtype}" if letter.isalnum() or letter in "-_"
-    )
-    report = {"machine": facts, "threads": asked.threads, "rounds": asked.rounds, "ceilings": roof}
-    report |= {"convention": "ratio = peer time / ours, median over interleaved rounds; bytes above inputs"}
-    report |= {"rows": rows, "missed": missed}
-    (asked.out / f"{name}.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    draw(rows, asked.out / f"{name}.png")
-    print(f"written: {asked.out / name}.json and .png")
+    from vtlearn.files import written_aside
+    from vtlearn.viz.digest import describe, to_png
+
+    print(record("attention", facts, result, asked.out or RESULTS).name)
+    for dtype in plan.dtypes:
+        ending = "" if dtype == "float32" else f"-{dtype}"
+        title = f"Windowed attention, {dtype}: {facts.get('gpu', facts['cpu'])}, torch {facts['torch']}"
+        figure = draw(result["rows"], dtype, title)
+        with written_aside((asked.out or PICTURES) / f"attention-{facts['name']}{ending}.png") as aside:
+            aside.write_bytes(to_png(figure, dots_per_inch=110))
+        print(describe(figure))
 
 
 if __name__ == "__main__":
