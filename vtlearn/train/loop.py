@@ -297,8 +297,8 @@ def explain_memory(clips: Any, device: torch.device) -> Iterator[None]:
         frames = f" of {shape[-4]} frames at {shape[-1]} × {shape[-2]}" if len(shape) >= 5 else ""
         views = f" with {shape[1]} views" if len(shape) == 6 else ""
         raise OutOfMemory(
-            f"{device} ran out of memory on a batch of {len(clips)} clips{frames}{views}: lower the batch size "
-            "(when training, raise accumulate by as much), num_frames or the image size, or recompute "
+            f"{device} ran out of memory on a batch of {len(clips)} clips{frames}{views}: lower the batch "
+            "size (when training, raise accumulate by as much), num_frames or the image size, or recompute "
             "activations"
         ) from error
 

@@ -122,8 +122,8 @@ _TIMESFORMER = (
     "Ours leaves tables, biases and norms undecayed; the released optimiser decays all but BatchNorm"
 )
 _VIVIT = (
-    "ViViT, arXiv 2103.15691, table of hyper-parameters and the released Scenic configurations (K400's colour "
-    "jitter and random grey are left out; RandAugment's strength is at most 10 here)"
+    "ViViT, arXiv 2103.15691, table of hyper-parameters and the released Scenic configurations (K400's "
+    "colour jitter and random grey are left out; RandAugment's strength is at most 10 here)"
 )
 
 RECIPES: dict[str, Recipe] = {

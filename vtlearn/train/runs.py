@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -75,6 +75,7 @@ def git_commit(folder: str | Path = ".") -> str | None:
         return None
 
 
+@runtime_checkable
 class Log(Protocol):
     """What takes one row of numbers at a time."""
 

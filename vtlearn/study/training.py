@@ -1,0 +1,726 @@
+"""One training run from settings to checkpoints: what ``vtlearn train`` does, on one device or on many."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import statistics
+import time
+import tomllib
+import typing
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from vtlearn.data.kinetics import ClipSet, read_clip_folder, split_by_source
+from vtlearn.data.loader import ClipDataset
+from vtlearn.errors import (
+    ArgumentError,
+    CheckpointError,
+    DataError,
+    require,
+    require_one_of,
+    require_positive,
+)
+from vtlearn.files import write_json
+from vtlearn.models import ViTConfig, build_model, init_from_image
+from vtlearn.models.catalogue import override, preset
+from vtlearn.models.classifier import Classifier, VideoClassifier, count_parameters
+from vtlearn.models.small_start import start_positions, start_times, start_weights
+from vtlearn.runtime import PRECISIONS, choose_device, peak_memory_bytes, seed_everything, synchronise
+from vtlearn.study.batches import (
+    StepBatches,
+    clips_digest,
+    evaluation_transform,
+    first_readable,
+    frame_sampler,
+    listed_batches,
+    normaliser,
+    only_labelling,
+    training_transform,
+)
+from vtlearn.study.compare import find_records
+from vtlearn.study.jobs import Stopped
+from vtlearn.study.trained import BEST_BY, CHECKPOINTS, load_trained
+from vtlearn.train.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    prune_checkpoints,
+    random_states_of_all,
+    save_checkpoint,
+    step_folder,
+)
+from vtlearn.train.distributed import (
+    across_processes,
+    anywhere,
+    barrier,
+    process_group,
+    rank,
+    unwrap,
+    world_size,
+)
+from vtlearn.train.ema import WeightAverage
+from vtlearn.train.evaluate import evaluate, evaluation_row
+from vtlearn.train.loop import Step, gradient_scaler, train_steps
+from vtlearn.train.mix import MixClips
+from vtlearn.train.optim import Schedule, describe_schedule, step_schedule, warmup_cosine
+from vtlearn.train.recipes import Recipe, recipe
+from vtlearn.train.runs import (
+    ABOUT,
+    METRICS,
+    CsvLog,
+    JsonLog,
+    Log,
+    TensorBoardLog,
+    read_run,
+    start_run,
+    stop_on_signal,
+)
+
+TRAINING_ROOT = Path("results/training")
+"""Where runs live unless told otherwise."""
+
+FREE = frozenset({"device", "workers", "save_every", "evaluate_every", "keep_last", "tensorboard"})
+"""Settings that decide no number, and may differ when a run goes on."""
+
+_EVALUATED = ("val_top1", "val_top5", "val_mean_class_accuracy", "val_loss")
+_RECIPE_FIELDS = {
+    each.name: each for each in dataclasses.fields(Recipe) if each.name not in ("name", "source")
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Everything that is set for one run; survives JSON.
+
+    Attributes:
+        model: a preset of the catalogue.
+        options: fields of its configuration that differ.
+        recipe: a recipe's name.
+        changes: fields of the recipe that differ.
+        data: ``{"samples_seed": 0}``, with ``"set": "hard"`` for the hard samples, or ``{"folder": "…"}``.
+        labelling: which labels to learn, where clips have several.
+        start: None for fresh weights, or a model to start from (an image model, or one of the same kind).
+        steps: optimiser steps in all; None takes the recipe's epochs.
+        accumulate: parts of a step that go through the model one after the other.
+        precision: "float32", "bfloat16" or "float16".
+        compile: run the model through ``torch.compile``.
+        recompute: keep only each block's input and compute the rest again going backwards.
+        ema: decay of the running average of the weights that is evaluated, or None.
+        cutmix_alpha: CutMix, besides the recipe's mixup; 0 is none.
+        seed: of weights, order and augmentation.
+        device: "cpu", "cuda" …; None chooses.
+        workers: processes that read clips ahead.
+        save_every: steps between checkpoints; None saves after every epoch.
+        evaluate_every: steps between looks at the validation clips; None looks after every epoch.
+        keep_last: newest checkpoints kept, besides the best.
+        tensorboard: also write TensorBoard's files.
+    """
+
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = "samples"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=lambda: {"samples_seed": 0})
+    labelling: str | None = None
+    start: str | None = None
+    steps: int | None = None
+    accumulate: int = 1
+    precision: str = "float32"
+    compile: bool = False
+    recompute: bool = False
+    ema: float | None = None
+    cutmix_alpha: float = 0.0
+    seed: int = 0
+    device: str | None = None
+    workers: int = 0
+    save_every: int | None = None
+    evaluate_every: int | None = None
+    keep_last: int = 2
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        preset(self.model)
+        require_positive(accumulate=self.accumulate, keep_last=self.keep_last)
+        for name in ("steps", "save_every", "evaluate_every"):
+            if getattr(self, name) is not None:
+                require_positive(**{name: getattr(self, name)})
+        require_one_of("precision", self.precision, PRECISIONS)
+        require(self.ema is None or 0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(self.workers >= 0, "workers", self.workers, "0 or more")
+        require(self.cutmix_alpha >= 0, "cutmix_alpha", self.cutmix_alpha, "0 or more")
+        require(
+            self.accumulate <= self.settled_recipe.batch_size,
+            "accumulate",
+            self.accumulate,
+            f"at most batch_size = {self.settled_recipe.batch_size}",
+        )
+
+    @property
+    def settled_recipe(self) -> Recipe:
+        """The recipe with its changes."""
+        return dataclasses.replace(recipe(self.recipe), **self.changes)
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> TrainingSettings:
+        """Settings from one flat mapping in which fields of the recipe stand beside those of the run.
+
+        Raises:
+            ArgumentError: a name that is no setting, or a value of another type than the setting has.
+
+        >>> TrainingSettings.from_flat({"model": "vtn_samples", "batch_size": 8}).settled_recipe.batch_size
+        8
+        """
+        own = {each.name: each for each in dataclasses.fields(cls) if each.name != "changes"}
+        here: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in own:
+                here[name] = _typed(name, value, typing.get_type_hints(cls)[name])
+            elif name in _RECIPE_FIELDS:
+                changes[name] = _typed(name, value, typing.get_type_hints(Recipe)[name])
+            else:
+                known = ", ".join(sorted([*own, *_RECIPE_FIELDS]))
+                raise ArgumentError("setting", name, f"one of {known}")
+        if "model" not in here:
+            raise ArgumentError("model", None, "a preset; `vtlearn models` lists them")
+        return cls(**here, changes=changes)
+
+    def flat(self) -> dict[str, Any]:
+        """Back from :meth:`from_flat`, as JSON gives it."""
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        changes = values.pop("changes")
+        return dict(json.loads(json.dumps(values | dict(changes))))
+
+    def deciding(self) -> dict[str, Any]:
+        """Those that decide numbers, with the recipe written out: what must agree when a run goes on."""
+        values = {key: value for key, value in self.flat().items() if key not in FREE | set(_RECIPE_FIELDS)}
+        del values["data"]  # the clips themselves must agree, wherever they lie now
+        return values | {"recipe": json.loads(json.dumps(dataclasses.asdict(self.settled_recipe)))}
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as the setting's type has it, or an error that names the setting."""
+    arguments = typing.get_args(kind)
+    choices = arguments if type(None) in arguments else (kind,)
+    for choice in choices:
+        origin = typing.get_origin(choice) or choice
+        if origin is type(None) and value is None:
+            return None
+        if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if origin is tuple and isinstance(value, (list, tuple)):
+            return tuple(value)
+        if origin is Mapping and isinstance(value, Mapping):
+            return dict(value)
+        if origin in (bool, int, str) and type(value) is origin:
+            return value
+    names = [getattr(typing.get_origin(each) or each, "__name__", str(each)) for each in choices]
+    raise ArgumentError(name, value, "of type " + " or ".join(names).replace("NoneType", "nothing"))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A settings file, JSON or TOML, as one flat mapping.
+
+    Raises:
+        DataError: it cannot be read, or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable settings ({error})") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: settings are a JSON object or a TOML table, not {type(values).__name__}")
+    return values
+
+
+# ----------------------------------------------------------------------------------------- clips and model
+
+
+def training_clips(settings: TrainingSettings) -> ClipSet:
+    """The clips of a run with the one labelling that is learnt.
+
+    A folder with a training and a validation split keeps them; one without is divided by source video.
+
+    Raises:
+        DataError: no clips, or fewer than two classes.
+    """
+    if "folder" in settings.data:
+        folder = Path(str(settings.data["folder"]))
+        if not folder.is_dir():
+            raise ArgumentError("data", str(folder), "a folder of videos")
+        clips = only_labelling(read_clip_folder(folder), settings.labelling)
+        if "train" not in clips.split_names:
+            clips = split_by_source(clips, labelling=next(iter(clips.class_names)), seed=settings.seed)
+    else:
+        clips = only_labelling(
+            find_records(settings.data, settings.seed), settings.labelling, default="motion"
+        )
+    for labelling, names in clips.class_names.items():
+        if len(names) < 2:
+            raise DataError(f"{labelling} has {len(names)} class; two at least are needed")
+    return clips
+
+
+def configured(settings: TrainingSettings, num_classes: int) -> Any:
+    """The model's configuration: the preset's, at the recipe's size, with the run's options.
+
+    Raises:
+        ArgumentError: no such field, or values that cannot be.
+    """
+    chosen = settings.settled_recipe
+    config = preset(settings.model).config()
+    inner = getattr(config, "backbone", None)
+    known = {each.name for each in dataclasses.fields(config)}
+    if dataclasses.is_dataclass(inner):
+        known |= {each.name for each in dataclasses.fields(inner)}
+    wanted: dict[str, Any] = {
+        "num_classes": num_classes,
+        "image_size": chosen.crop,
+        "num_frames": chosen.num_frames,
+        "drop_path": chosen.drop_path,
+    }
+    if settings.recompute:
+        require(
+            "checkpointing" in known,
+            "recompute",
+            True,
+            f"left out: {settings.model} has no blocks that recompute",
+        )
+        wanted["checkpointing"] = True
+    wanted = {name: value for name, value in wanted.items() if name in known}
+    return override(config, **(wanted | dict(settings.options)))
+
+
+def build(settings: TrainingSettings, num_classes: int) -> Classifier:
+    """The run's model on its start, on the CPU.
+
+    Without ``start``, presets made for the samples start as small models do
+    (:mod:`vtlearn.models.small_start`), the others as published.
+    """
+    seed_everything(settings.seed)
+    model = build_model(configured(settings, num_classes))
+    if not isinstance(model, VideoClassifier):
+        raise ArgumentError("model", settings.model, "a model of clips; this one takes single pictures")
+    if settings.start is not None:
+        start_from(model, settings.start)
+    elif (
+        settings.model.split("_")[0] in ("vtn", "timesformer", "vivit", "frame")
+        and "_samples" in settings.model
+    ):
+        start_weights(model)
+        start_positions(model)
+        start_times(model)
+    return model
+
+
+def start_from(model: VideoClassifier, where: str) -> list[str]:
+    """Put another model's weights into a fresh one; returns the names that stay fresh (the head's).
+
+    Raises:
+        CheckpointError: a model of another kind or size.
+    """
+    found = load_trained(where).model
+    if isinstance(getattr(found, "config", None), ViTConfig):
+        init_from_image(model, found.state_dict())
+        return []
+    theirs, ours = found.state_dict(), model.state_dict()
+    fits = {name for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
+    fresh = sorted(set(ours) - fits)
+    wrong = [name for name in fresh if not name.startswith("head")]
+    if type(found) is not type(model) or wrong:
+        what = f"{wrong[0]!r} does not fit" if wrong else f"it is a {type(found).__name__}"
+        raise CheckpointError(f"{where} cannot be the start of this {type(model).__name__}: {what}")
+    model.load_state_dict({name: theirs[name] if name in fits else ours[name] for name in ours})
+    return fresh
+
+
+def chosen_schedule(settings: TrainingSettings, steps_per_epoch: int) -> tuple[Schedule, int]:
+    """The recipe's schedule and the number of steps; both stretched or shrunk where ``steps`` is set."""
+    chosen = settings.settled_recipe
+    if settings.steps is None:
+        return chosen.build_schedule(steps_per_epoch), chosen.total_steps(steps_per_epoch)
+    total = settings.steps
+    share = total / chosen.epochs
+    warmup = min(round(chosen.warmup_epochs * share), max(total - 1, 0))
+    if chosen.milestones:
+        milestones = sorted({max(1, round(epoch * share)) for epoch in chosen.milestones})
+        return partial(step_schedule, milestones=milestones, warmup_steps=warmup), total
+    return partial(warmup_cosine, total_steps=total, warmup_steps=warmup), total
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """A batch of bytes to what the model takes, on the device: normalised, and mixed where told so."""
+
+    normalise: Any
+    mix: MixClips | None = None
+
+    def __call__(self, batch: Mapping[str, Any]) -> Any:
+        ready = {**batch, "clip": self.normalise(batch["clip"])}
+        return ready if self.mix is None else self.mix(ready)
+
+
+# ------------------------------------------------------------------------------------------------- the run
+
+
+@dataclass
+class TrainingRun:
+    """A run that is ready to go: its clips are found, its model is built, nothing is written yet.
+
+    Args:
+        settings: what to train, and how.
+        device: where.
+    """
+
+    settings: TrainingSettings
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        chosen = self.settings.settled_recipe
+        clips = training_clips(self.settings)
+        ((self.labelling, names),) = clips.class_names.items()
+        self.class_names = tuple(names)
+        self.left_out = list(clips.left_out)
+        self.train, self.val = clips.split("train"), clips.split("val")
+        frames, stride = chosen.num_frames, chosen.frame_stride
+        first_readable(self.train, frame_sampler(frames, stride, random=False), "training")
+        if self.val:
+            first_readable(self.val, frame_sampler(frames, stride, random=False), "validation")
+        self.digest = clips_digest(self.train)
+
+        inner = build(self.settings, len(self.class_names)).to(self.device).train()
+        self.config = inner.config
+        self.average = WeightAverage(inner, self.settings.ema) if self.settings.ema is not None else None
+        model: nn.Module = inner
+        if self.settings.compile:
+            if self.device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+                raise ArgumentError("compile", True, "left out: there is no C++ compiler on this machine")
+            model = torch.compile(model)  # type: ignore[assignment]
+        self.model = across_processes(model, self.device)
+        self.optimizer = chosen.build_optimizer(inner)
+        self.scaler = gradient_scaler(self.device, self.settings.precision)
+        self.batches = StepBatches(
+            ClipDataset(
+                self.train,
+                frame_sampler(frames, stride, random=True),
+                transform=training_transform(chosen, clips.class_names),
+                random=True,
+                seed=self.settings.seed,
+            ),
+            batch_size=chosen.batch_size,
+            accumulate=self.settings.accumulate,
+            seed=self.settings.seed,
+            num_workers=self.settings.workers,
+            rank=rank(),
+            world_size=world_size(),
+            pin_memory=self.device.type == "cuda",
+        )
+        self.schedule, self.steps = chosen_schedule(self.settings, self.batches.steps_per_epoch)
+        normalise = normaliser(chosen.mean, chosen.std)
+        mix = None
+        if chosen.mixup_alpha > 0 or self.settings.cutmix_alpha > 0:
+            alphas = {"mixup_alpha": chosen.mixup_alpha, "cutmix_alpha": self.settings.cutmix_alpha}
+            mix = MixClips(len(self.class_names), **alphas)
+        self.prepare, self.prepare_val = Prepare(normalise, mix), Prepare(normalise)
+        self.last_metrics: dict[str, float] = {}
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What must agree when the run goes on."""
+        return self.settings.deciding() | {
+            "clips_sha256": self.digest,
+            "labelling": self.labelling,
+            "class_names": list(self.class_names),
+        }
+
+    def saved(self, folder: Path) -> Checkpoint | None:
+        """The run's newest checkpoint, checked against what is asked for now.
+
+        Raises:
+            CheckpointError: it is damaged, or of another model, other settings or other clips.
+        """
+        return latest_checkpoint(
+            folder / CHECKPOINTS,
+            model_name=self.settings.model,
+            config=self.config,
+            settings=self.deciding,
+            schedule=describe_schedule(self.schedule),
+        )
+
+    def restore(self, saved: Checkpoint) -> int:
+        """Go on from a checkpoint; returns the steps done."""
+        saved.restore(
+            unwrap(self.model),
+            optimizer=self.optimizer,
+            scaler=self.scaler,
+            ema=self.average.module if self.average is not None else None,
+            random_state=rank() <= len(saved.other_random),
+        )
+        self.last_metrics = {name: value for name, value in saved.metrics.items() if name in _EVALUATED}
+        return saved.step
+
+    def save(self, folder: Path, step: int, lost: list[str]) -> None:
+        """Write a checkpoint of this step; all processes take part, the first one writes."""
+        states = random_states_of_all()
+        if rank() != 0:
+            return
+        per_epoch = self.batches.steps_per_epoch
+        save_checkpoint(
+            step_folder(folder / CHECKPOINTS, step),
+            step=step,
+            model=unwrap(self.model),
+            model_name=self.settings.model,
+            config=self.config,
+            settings=self.deciding,
+            optimizer=self.optimizer,
+            schedule=describe_schedule(self.schedule),
+            scaler=self.scaler if self.scaler.is_enabled() else None,
+            ema=self.average.module if self.average is not None else None,
+            sampler={"epoch": step // per_epoch, "step": step % per_epoch, "could_not_be_read": lost},
+            metrics=self.last_metrics,
+            other_random_states=states[1:],
+        )
+        prune_checkpoints(folder / CHECKPOINTS, keep_last=self.settings.keep_last, keep_best=BEST_BY)
+
+    def evaluate(self) -> dict[str, float]:
+        """Look at every validation clip once, with the averaged weights where there are any."""
+        chosen = self.settings.settled_recipe
+        dataset = ClipDataset(
+            self.val,
+            frame_sampler(chosen.num_frames, chosen.frame_stride, random=False),
+            transform=evaluation_transform(chosen),
+        )
+        batches = listed_batches(
+            dataset,
+            len(dataset),
+            batch_size=max(1, chosen.batch_size // self.settings.accumulate // world_size()),
+            num_workers=self.settings.workers,
+            rank=rank(),
+            world_size=world_size(),
+        )
+        ((_, found),) = evaluate(
+            self.average.module if self.average is not None else unwrap(self.model),
+            (batch for batch in batches if "clip" in batch),
+            device=self.device,
+            precision=self.settings.precision,
+            prepare=self.prepare_val,
+        ).items()
+        row = evaluation_row(found)
+        self.last_metrics = {name: float(row[name.removeprefix("val_")]) for name in _EVALUATED}
+        return self.last_metrics
+
+    def go(self, start: int) -> Iterator[Step]:
+        """The loop from a step on; the caller saves, evaluates and stops."""
+        for step in train_steps(
+            self.model,
+            self.batches(start, self.steps),
+            optimizer=self.optimizer,
+            loss_fn=self.settings.settled_recipe.build_loss(),
+            schedule=self.schedule,
+            steps=self.steps,
+            start=start,
+            device=self.device,
+            precision=self.settings.precision,
+            scaler=self.scaler,
+            clip_norm=self.settings.settled_recipe.clip_norm,
+            accumulate=self.settings.accumulate,
+            prepare=self.prepare,
+            seed=self.settings.seed,
+        ):
+            if self.average is not None:
+                self.average.update(unwrap(self.model), step.step)
+            yield step
+
+
+def train(
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train to the end, or go on where a run was stopped; one process of one or of many.
+
+    Args:
+        settings: what to train, and how.
+        folder: the run's; new, or one to go on with.
+        resume: go on.
+        quiet: no progress bar.
+
+    Returns:
+        the run's summary, as it is also written to ``result.json``.
+
+    Raises:
+        Stopped: asked to stop (SIGTERM or Ctrl-C); a checkpoint was saved first.
+        VtlearnError: whatever cannot be; nothing is overwritten.
+    """
+    exists = (folder / ABOUT).is_file()
+    if exists and not resume:
+        raise ArgumentError("run", str(folder), "a new name, or go on with it: --resume")
+    if resume and not exists:
+        raise ArgumentError("run", str(folder), "a run to go on with; there is none")
+    with process_group(choose_device(settings.device)) as device:
+        run = TrainingRun(settings, device)
+        saved = run.saved(folder) if resume else None
+        barrier()  # nobody writes before everybody has looked
+        start = run.restore(saved) if saved is not None else 0
+        if rank() == 0:
+            start_run(folder.parent, folder.name, settings.flat() if not exists else read_run(folder).config)
+        with _logs(folder, start, settings.tensorboard) as logs:
+            return _steps(run, folder, start, logs, quiet)
+
+
+@contextmanager
+def _logs(folder: Path, start: int, tensorboard: bool) -> Iterator[list[Log]]:
+    """The run's logs, without what a crash made of steps that will be done again; none beside rank 0."""
+    logs: list[Log] = []
+    if rank() == 0:
+        logs = [JsonLog(folder / METRICS, start), CsvLog(folder / "metrics.csv", start)]
+        if tensorboard:
+            logs.append(TensorBoardLog(folder / "tensorboard", start))
+    try:
+        yield logs
+    finally:
+        for log in logs:
+            log.close()
+
+
+def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: bool) -> dict[str, Any]:
+    settings, per_epoch = run.settings, run.batches.steps_per_epoch
+    save_every = settings.save_every or per_epoch
+    evaluate_every = settings.evaluate_every or per_epoch
+    recent: deque[Step] = deque(maxlen=20)
+    rates: list[float] = []
+    bar = tqdm(
+        total=run.steps,
+        initial=start,
+        unit="step",
+        desc=folder.name,
+        disable=quiet or rank() != 0,
+        dynamic_ncols=True,
+    )
+    began = time.perf_counter()
+    with stop_on_signal(signal.SIGTERM, signal.SIGINT) as stop, bar:
+        for step in run.go(start):
+            recent.append(step)
+            rate = sum(each.clips for each in recent) / max(sum(each.seconds for each in recent), 1e-9)
+            rates.append(step.clips / max(step.seconds, 1e-9))
+            row: dict[str, Any] = {
+                "step": step.step,
+                "epoch": (step.step - 1) // per_epoch,
+                "loss": step.loss,
+                "lr": step.lr,
+                "grad_norm": step.grad_norm,
+                "clips": step.clips,
+                "seconds": step.seconds,
+                "data_seconds": step.data_seconds,
+                "clips_per_second": rate,
+                "skipped": step.skipped,
+                "nonfinite": step.nonfinite,
+            }
+            last = step.step == run.steps
+            if run.val and (last or step.step % evaluate_every == 0):
+                row |= run.evaluate()
+            else:
+                row |= dict.fromkeys(_EVALUATED)
+            for log in logs:
+                log.write(row)
+            bar.update()
+            top1 = run.last_metrics.get(BEST_BY)
+            told = f", val {100 * top1:.1f} %" if top1 is not None else ""
+            bar.set_postfix_str(f"loss {step.loss:.3f}, lr {step.lr:.2g}, {rate:.1f} clips/s{told}")
+            stopping = anywhere(stop.requested, run.device) and not last
+            if last or stopping or step.step % save_every == 0:
+                run.save(folder, step.step, sorted(run.batches.skipped))
+            if stopping:
+                raise Stopped(
+                    f"stopped after step {step.step} of {run.steps}, which is saved; "
+                    f"go on with: vtlearn train --resume --name {folder.name}"
+                )
+    synchronise(run.device)
+    summary = {
+        "run": folder.name,
+        "model": settings.model,
+        "recipe": settings.recipe,
+        "steps": run.steps,
+        "epochs": run.steps / per_epoch,
+        "parameters": count_parameters(unwrap(run.model)),
+        "clips": {"train": len(run.train), "val": len(run.val)},
+        "processes": world_size(),
+        "device": str(run.device),
+        "loss": recent[-1].loss if recent else None,
+        "clips_per_second": statistics.median(rates) if rates else None,
+        "seconds": time.perf_counter() - began,
+        "peak_memory_bytes": peak_memory_bytes(run.device),
+        "could_not_be_read": sorted(run.batches.skipped),
+        "left_out": len(run.left_out),
+        **run.last_metrics,
+    }
+    if rank() == 0:
+        write_json(folder / "result.json", summary)
+    return summary
+
+
+def settings_to_resume(folder: Path, given: Mapping[str, Any]) -> TrainingSettings:
+    """The settings that a run was started with; what is given besides must agree, save what decides nothing.
+
+    Raises:
+        ArgumentError: there is no such run.
+        CheckpointError: a setting is given that differs from the run's; the message names it.
+    """
+    if not (folder / ABOUT).is_file():
+        raise ArgumentError("run", str(folder), "a run to go on with; there is none")
+    before = read_run(folder).config
+    flat = TrainingSettings.from_flat({"model": before["model"]} | dict(given)).flat() if given else {}
+    defaults = TrainingSettings.from_flat({"model": before["model"], "recipe": before["recipe"]})
+    stored = dataclasses.asdict(defaults.settled_recipe) | before
+    for name in given:
+        if name not in FREE and json.loads(json.dumps(stored.get(name))) != flat[name]:
+            raise CheckpointError(
+                f"{folder} was started with {name} = {stored.get(name)!r}, and {flat[name]!r} is asked for"
+            )
+    return TrainingSettings.from_flat(before | {name: flat[name] for name in given if name in FREE})
+
+
+def is_alone() -> bool:
+    """True unless torchrun started several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
+def is_first_process() -> bool:
+    """True in the process that prints: alone, or rank 0 of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def told(summary: Mapping[str, Any], folder: Path) -> str:
+    """A summary as a few lines of text."""
+    lines = [
+        f"{summary['model']} by the recipe {summary['recipe']}: {summary['steps']} steps on "
+        f"{summary['clips']['train']} clips ({summary['epochs']:.1f} epochs), loss {summary['loss']:.4f}"
+    ]
+    if BEST_BY in summary:
+        lines.append(
+            f"validation: {100 * summary[BEST_BY]:.1f} % of {summary['clips']['val']} clips, "
+            f"loss {summary['val_loss']:.4f}"
+        )
+    if summary["clips_per_second"]:
+        memory = summary["peak_memory_bytes"] / 2**20
+        lines.append(f"{summary['clips_per_second']:.1f} clips per second, peak memory {memory:.0f} MiB")
+    missing = summary["could_not_be_read"]
+    if missing:
+        lines.append(f"{len(missing)} clips could not be read, first {missing[0]}")
+    return "\n".join([*lines, str(folder)])
