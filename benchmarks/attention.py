@@ -41,6 +41,7 @@ from benchmarks.peers import (
     check_equal,
     memory_of,
 )
+from benchmarks.targets import FLEX
 from benchmarks.timing import LONGEST_WARM, Call, FreshProcesses, interleave, ratio
 from vtlearn.attention import window_pairs
 
@@ -55,6 +56,8 @@ LONGEST_CALL = 90.0
 """Seconds: what is expected to take longer is left out."""
 LONGEST_FOR_MEMORY = 3.0
 """Seconds: the memory of a call that takes longer is not measured."""
+COMPILED_MEMORY_AT = 4096
+"""Memory of what must be compiled is measured at this length alone."""
 GROWS = (4096, 16384)
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
@@ -179,6 +182,8 @@ def measure_group(
     for member, times in taken.items():
         if fresh is None or member.name == DILATED or statistics.median(times) > LONGEST_FOR_MEMORY:
             continue
+        if member.name == FLEX and n != COMPILED_MEMORY_AT and plan.device == "cpu":
+            continue  # a process of its own compiles again
         problem = plan.problem(n, plan.reaches[-1] if member.reach is None else member.reach, member.dtype)
         asked = member.name, problem, mode == "training"
         peak = memory_of(*asked) if plan.device == "cuda" else fresh.run(memory_of, *asked)
