@@ -17,10 +17,21 @@ import torch
 from torch import Tensor
 
 from vtlearn.data import decode
-from vtlearn.data.decode import decode_all, decord_available, open_video
+from vtlearn.data.decode import (
+    DECODERS,
+    FASTEST,
+    available_decoders,
+    decode_all,
+    decord_available,
+    open_video,
+    torchcodec_available,
+)
 from vtlearn.errors import ArgumentError, DataError
 
 needs_decord = pytest.mark.skipif(not decord_available(), reason="decord is not installed here")
+needs_torchcodec = pytest.mark.skipif(
+    not torchcodec_available(), reason="torchcodec is not installed here, or without FFmpeg's libraries"
+)
 each_decoder = pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord), None])
 
 
@@ -132,8 +143,44 @@ def test_indices_outside_are_refused(small_clip: Path, decoder: str | None) -> N
                 video.frames(indices)
 
 
+@needs_torchcodec
+@pytest.mark.parametrize("options", [{"g": "7", "bf": "3"}, {"bf": "0"}])
+def test_torchcodec_gives_the_same_pixels(
+    tmp_path: Path, clip_writer: Callable[..., np.ndarray], options: dict[str, str]
+) -> None:
+    clip_writer(tmp_path / "clip.mp4", num_frames=23, **options)
+    expected = plainly_decoded(tmp_path / "clip.mp4")
+    with open_video(tmp_path / "clip.mp4", "torchcodec") as video:
+        assert (video.decoder, video.num_frames, video.size) == ("torchcodec", 23, (34, 46))
+        for order in (range(23), [22, 0, 7, 7], [13]):
+            assert torch.equal(video.frames(order), expected[list(order)]), order
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(DataError, match=r"text\.mp4: cannot be decoded"):
+        open_video(tmp_path / "text.mp4", "torchcodec")
+
+
+def test_the_fastest_is_named_and_gives_the_same_pixels(grouped_clip: Path) -> None:
+    with open_video(grouped_clip, FASTEST) as video:
+        assert video.decoder == "pyav"
+        assert torch.equal(video.frames([52, 3, 4]), plainly_decoded(grouped_clip)[[52, 3, 4]])
+
+
+def test_a_decoder_that_is_not_there_is_refused(small_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(available_decoders()) <= set(DECODERS)
+    assert "pyav" in available_decoders()
+    monkeypatch.setattr(decode, "_torchcodec_loads", False)
+    with pytest.raises(ArgumentError, match=r"^decoder must be installed .*, got 'torchcodec'"):
+        open_video(small_clip, "torchcodec")
+    monkeypatch.setattr(decode, "_decord_refused", "it is not for this machine")
+    with pytest.raises(ArgumentError, match=r"^decoder must be installed .*, got 'decord'"):
+        open_video(small_clip, "decord")
+    with open_video(small_clip) as video:
+        assert (video.decoder, len(video.frames([0]))) == ("pyav", 1)
+    assert "decord" not in available_decoders()
+
+
 def test_an_unknown_decoder_is_named(small_clip: Path) -> None:
-    with pytest.raises(ArgumentError, match="decoder must be one of 'decord', 'pyav', got 'opencv'"):
+    with pytest.raises(ArgumentError, match=r"decoder must be one of 'decord', 'pyav', .*, got 'opencv'"):
         open_video(small_clip, "opencv")
 
 
@@ -378,6 +425,46 @@ def test_a_forked_child_uses_its_own_helper(small_clip: Path) -> None:
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert torch.equal(decode_all(small_clip), expected)
+
+
+GROWTH = """
+import os, sys, threading
+from vtlearn.data import decode
+path, decoder, opens = sys.argv[1], sys.argv[2], int(sys.argv[3])
+decoder = None if decoder == "default" else decoder
+
+def megabytes(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+decode.decode_all(path)  # a reader and a helper were in use before the fork
+child = os.fork()
+if child == 0:
+    threading.Timer(90, os._exit, (9,)).start()
+    for turn in range(opens + 20):
+        with decode.open_video(path, decoder) as video:
+            video.frames([0, 5, 12])
+        if turn == 19:
+            helper = decode._decord._process.pid if decoder is None and video.decoder == "decord" else None
+            before = [megabytes(pid) for pid in (os.getpid(), helper) if pid]
+    after = [megabytes(pid) for pid in (os.getpid(), helper) if pid]
+    print(max(b - a for a, b in zip(before, after)), flush=True)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+@pytest.mark.parametrize("decoder", ["default", "pyav"])
+def test_a_thousand_opens_in_a_forked_worker_do_not_grow(small_clip: Path, decoder: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(small_clip), decoder, "1000"],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=True,
+    )
+    assert float(done.stdout) < 20
 
 
 @needs_decord

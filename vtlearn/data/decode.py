@@ -1,10 +1,11 @@
-"""One door to the frames of a video file: `open_video`, with PyAV or decord behind it.
+"""One door to the frames of a video file: `open_video`, with decord, PyAV or torchcodec behind it.
 
-Both decoders give the same pixels. PyAV runs in this process: it indexes the file once, visits the wanted
+All decoders give the same pixels. PyAV runs in this process: it indexes the file once, visits the wanted
 frames in order and seeks only when the next one lies in a later group of pictures. decord runs in a process
 of its own (`decord_process.py`), because it ends its process on some damaged files; the helper is started on
-first use, once per process that decodes, has a time limit and is started again when it has died. PyAV's index
-is made in either case: it knows how many frames there are, and whether decord would number them rightly.
+first use, once per process that decodes, has a time limit and is started again when it has died. torchcodec
+is used where it is installed and asked for by name. PyAV's index is made in every case: it knows how many
+frames there are, and whether the others would number them rightly.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import abc
 import bisect
 import contextlib
+import importlib
 import importlib.util
 import json
+import math
 import os
 import stat
 import struct
@@ -34,13 +37,18 @@ from torch import Tensor
 
 from vtlearn.errors import DataError, require, require_one_of
 
-DECODERS = ("decord", "pyav")
+DECODERS = ("decord", "pyav", "torchcodec")
+FASTEST = "fastest"
+"""Asked for in a decoder's place: whichever was the quickest guarded one when they were measured."""
 TIME_LIMIT = 60.0  # seconds for one clip
 _DECORD_PATIENCE = 15.0  # seconds after which PyAV takes over from a decord that does not answer
 
 # Containers that store when a frame is shown; in others frames are known only by the order they come out in.
+_REWINDING_CONTAINERS = ("mov", "mp4", "matroska", "webm")  # a seek to the start is exact in these
 _TIMED_CONTAINERS = ("mov", "mp4", "matroska", "webm", "mpegts", "flv", "ogg")
 _NOT_VIDEO = ("tty", "bin", "xbin", "adf", "idf")  # text that FFmpeg would draw as a picture
+_ANSWER = 1 << 22  # bytes that the helper sends at once: memory that both processes soon use again
+_WATCH = 0.1  # seconds between two looks at the helper's time limit
 _CHUNK = 16  # frames held at full size while resizing
 
 
@@ -122,30 +130,51 @@ def open_video(
     installed, and PyAV where decord is absent or does not read the file (variable frame rate, damage, a codec
     it does not know); the reader's ``decoder`` says which it was, at the end of reading too.
 
+    ``decoder="fastest"`` takes PyAV: in ``benchmarks/results`` it reads small and real clips, whole and
+    sparsely, in less time than decord behind its guard, and needs no second process.
+
     Args:
         path: the file.
-        decoder: ``"pyav"``, ``"decord"`` or ``None``.
+        decoder: ``"decord"``, ``"pyav"`` or ``"torchcodec"``, ``"fastest"``, or ``None``.
         time_limit: seconds after which reading the clip is given up.
 
     Raises:
         DataError: the file cannot be read, is empty or truncated, or holds no frame; the message names the
             file and the reason.
-        ArgumentError: an unknown decoder, or decord where it is not installed.
+        ArgumentError: an unknown decoder, or one that is not installed.
     """
     name = os.fspath(path)
+    require_decoder(decoder)
     _refuse_damage_visible_from_outside(name)
+    pyav = _PyavReader(name, time_limit)
+    if decoder in ("pyav", FASTEST) or (decoder is None and not decord_available()):
+        return pyav
+    if decoder is None:
+        return _DefaultReader(pyav)
+    with pyav:
+        return _DecordReader(pyav, time_limit) if decoder == "decord" else _TorchcodecReader(pyav, time_limit)
+
+
+def require_decoder(decoder: str | None) -> None:
+    """A decoder that `open_video` takes and that is installed.
+
+    Raises:
+        ArgumentError: any other.
+    """
     if decoder is not None:
-        require_one_of("decoder", decoder, DECODERS)
+        require_one_of("decoder", decoder, (*DECODERS, FASTEST))
     if decoder == "decord":
         expected = "installed (decord has wheels for x86-64 Linux and Windows)"
         require(decord_available(), "decoder", decoder, expected)
-    pyav = _PyavReader(name, time_limit)
-    if decoder == "pyav" or not decord_available():
-        return pyav
-    if decoder is None:
-        return _AutomaticReader(pyav)
-    with pyav:
-        return _DecordReader(pyav, time_limit)
+    if decoder == "torchcodec":
+        expected = "installed with a release for this torch, FFmpeg's libraries beside it"
+        require(torchcodec_available(), "decoder", decoder, expected)
+
+
+def available_decoders() -> tuple[str, ...]:
+    """Those of `DECODERS` that work on this machine."""
+    present = {"decord": decord_available, "pyav": lambda: True, "torchcodec": torchcodec_available}
+    return tuple(name for name in DECODERS if present[name]())
 
 
 def decode_all(path: str | os.PathLike[str], decoder: str | None = None) -> UInt8[Tensor, "T H W C"]:
@@ -195,6 +224,18 @@ def probe_video(path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT)
 def decord_available() -> bool:
     """True where decord is installed and its process has not refused to start."""
     return _decord_refused is None and importlib.util.find_spec("decord") is not None
+
+
+def torchcodec_available() -> bool:
+    """True where torchcodec is installed and finds FFmpeg's libraries."""
+    global _torchcodec_loads
+    if _torchcodec_loads is None:
+        try:
+            importlib.import_module("torchcodec.decoders")
+            _torchcodec_loads = True
+        except (ImportError, RuntimeError, OSError):  # absent, of another torch, or without FFmpeg
+            _torchcodec_loads = False
+    return _torchcodec_loads
 
 
 def _constant_rate(times: Sequence[int], frames_per_tick: float) -> bool:
@@ -256,6 +297,8 @@ class _PyavReader(VideoReader):
         self.time_limit = time_limit
         self._deadline = time.monotonic() + time_limit
         self._container: Any = None
+        self._stream: Any = None
+        self._reformatter: Any = None
         try:
             with self._named_errors():
                 self._open()
@@ -308,7 +351,7 @@ class _PyavReader(VideoReader):
             self.num_frames = len(times)
         else:
             self._times, self._keys = None, []
-            self._restart()
+            self._open()
             self.num_frames = sum(1 for _ in self._numbered_frames())
         if self.num_frames == 0:
             raise DataError(f"{self.path}: no frame that is shown")
@@ -326,7 +369,7 @@ class _PyavReader(VideoReader):
         self._height, self._width = stream.codec_context.height, stream.codec_context.width
         if not self.fps > 0 or self._height == 0 or self._width == 0:
             raise DataError(f"{self.path}: no frame rate or picture size in the file")
-        self._restart()
+        self._decoded = None  # the first frame that is asked for begins anew
 
     @property
     def size(self) -> tuple[int, int]:
@@ -334,7 +377,8 @@ class _PyavReader(VideoReader):
 
     def _restart(self, frame: int = 0) -> None:
         """Begin decoding at the group of pictures that ``frame`` starts."""
-        if frame == 0 or self._times is None:
+        rewinds = any(name in _REWINDING_CONTAINERS for name in self._container.format.name.split(","))
+        if self._times is None or (frame == 0 and not rewinds):
             self._open()
         else:
             self._container.seek(self._times[frame], stream=self._stream, backward=True)
@@ -361,7 +405,7 @@ class _PyavReader(VideoReader):
         count = corrupt = 0
         self._deadline = time.monotonic() + self.time_limit
         with self._named_errors():
-            self._restart()
+            self._open()
             for _, frame in self._numbered_frames():
                 count += 1
                 corrupt += bool(frame.is_corrupt)
@@ -384,8 +428,8 @@ class _PyavReader(VideoReader):
         if self._decoded is None or wanted <= self._position or start > self._position + 1:
             self._restart(start)
             found = self._advance(wanted)
-            if found is None and start > 0:  # the container did not lead to the start of the group
-                self._restart()
+            if found is None:  # the container did not lead to the start of the group
+                self._open()
                 found = self._advance(wanted)
         else:
             found = self._advance(wanted)
@@ -431,6 +475,8 @@ class _PyavReader(VideoReader):
         if self._container is not None:
             self._container.close()
             self._container = None
+        self._decoded = None  # it refers to this reader: a circle would keep FFmpeg's frames until collected
+        self._stream = self._reformatter = None
 
 
 # decord
@@ -454,17 +500,20 @@ class _DecordReader(VideoReader):
         return self._size
 
     def _decode(self, visit: list[int]) -> Tensor:
-        request = {"path": self.path, "num_frames": self.num_frames, "indices": visit}
-        frames = _decord_process().ask(request, self._time_limit)
-        if frames.shape != (len(visit), *self._size, 3):
-            raise DataError(f"{self.path}: decord gave frames of shape {tuple(frames.shape)}")
+        frames = torch.empty((len(visit), *self._size, 3), dtype=torch.uint8)
+        until = time.monotonic() + self._time_limit
+        at_once = max(1, _ANSWER // frames[0].numel())
+        for i in range(0, len(visit), at_once):
+            part = visit[i : i + at_once]
+            request = {"path": self.path, "num_frames": self.num_frames, "indices": part}
+            _decord_process().ask(request, frames[i : i + at_once], until)
         return frames
 
     def close(self) -> None:
         """The helper lets go of a file when the next one is asked for."""
 
 
-class _AutomaticReader(VideoReader):
+class _DefaultReader(VideoReader):
     """Reads with decord where it numbers the frames rightly, until it fails on this file; else with PyAV."""
 
     def __init__(self, pyav: _PyavReader) -> None:
@@ -494,6 +543,52 @@ class _AutomaticReader(VideoReader):
         self._pyav.close()
 
 
+class _TorchcodecReader(VideoReader):
+    """Reads with torchcodec in this process, with one thread; counts with PyAV's index."""
+
+    decoder = "torchcodec"
+
+    def __init__(self, index: _PyavReader, time_limit: float) -> None:
+        from torchcodec.decoders import VideoDecoder
+
+        self.path, self.num_frames, self.fps = index.path, index.num_frames, index.fps
+        self._size, self._time_limit = index.size, time_limit
+        with self._named_errors():
+            self._reader: Any = VideoDecoder(index.path, dimension_order="NHWC", num_ffmpeg_threads=1)
+            counted = len(self._reader)
+        if counted != self.num_frames:
+            raise DataError(f"{self.path}: torchcodec counts {counted} of {self.num_frames} frames")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def _decode(self, visit: list[int]) -> Tensor:
+        deadline = time.monotonic() + self._time_limit
+        parts = []
+        with self._named_errors():
+            for i in range(0, len(visit), _CHUNK):
+                if time.monotonic() > deadline:
+                    raise DataError(f"{self.path}: decoding took longer than {self._time_limit:g} s")
+                parts.append(self._reader.get_frames_at(visit[i : i + _CHUNK]).data)
+        frames = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if frames.shape != (len(visit), *self._size, 3):
+            raise DataError(f"{self.path}: torchcodec gave frames of shape {tuple(frames.shape)}")
+        return frames
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, ValueError, IndexError, OSError) as error:
+            reason = str(error).strip().split("\n")[0][-300:]
+            raise DataError(f"{self.path}: cannot be decoded ({reason})") from None
+
+    def close(self) -> None:
+        """The file is let go of with the reader."""
+        self._reader = None
+
+
 class _DecordProcess:
     """The helper process and the pipes to it; one question at a time."""
 
@@ -501,38 +596,44 @@ class _DecordProcess:
         self.owner = os.getpid()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._deadline = math.inf  # of the question that is open
 
-    def ask(self, request: dict[str, object], time_limit: float) -> Tensor:
-        """Send a request, wait for its frames; a late process is killed, a dead one replaced."""
-        path = request["path"]
+    def ask(self, request: dict[str, object], frames: Tensor, until: float) -> None:
+        """Send a request, and fill ``frames`` with its answer; a late process is killed, a dead one replaced.
+
+        Args:
+            request: as `decord_process.py` reads it.
+            frames: contiguous bytes of the shape that is expected.
+            until: the moment, on the monotonic clock, after which the answer comes too late.
+        """
+        path, time_limit = request["path"], until - time.monotonic()
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
             process = self._process
             assert process is not None
-            late = threading.Timer(time_limit, process.kill)
-            late.daemon = True
-            late.start()
-            asked = time.monotonic()
+            self._deadline = until
             try:
                 text = json.dumps(request).encode()
                 _write(process, struct.pack("<I", len(text)) + text)
                 answer = _read_json(process)
-                frames = torch.empty(answer.get("shape", (0,)), dtype=torch.uint8)
-                _read_into(process, frames.numpy().data.cast("B"))
+                if "error" not in answer:
+                    if answer["shape"] != list(frames.shape):
+                        self.stop()
+                        raise DataError(f"{path}: decord gave frames of shape {tuple(answer['shape'])}")
+                    _read_into(process, frames.numpy().data.cast("B"))
             except (EOFError, OSError):
-                overdue = time.monotonic() - asked >= time_limit
+                overdue = time.monotonic() >= until
                 self.stop()
-                reason = f"took longer than {time_limit:g} s" if overdue else "ended its process"
+                reason = f"took longer than {time_limit:.3g} s" if overdue else "ended its process"
                 raise DataError(f"{path}: decord {reason}") from None
             except BaseException:  # interrupted between question and answer: the pipe is out of step
                 self.stop()
                 raise
             finally:
-                late.cancel()
+                self._deadline = math.inf
         if "error" in answer:
             raise DataError(f"{path}: cannot be decoded ({answer['error']})")
-        return frames
 
     def _start(self) -> None:
         global _decord_refused
@@ -546,6 +647,7 @@ class _DecordProcess:
             bufsize=0,
         )
         _widen(self._process)
+        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
         try:
             greeting = _read_json(self._process)
         except (EOFError, OSError):
@@ -554,6 +656,15 @@ class _DecordProcess:
             self.stop()
             _decord_refused = str(greeting["error"])
             raise DataError(f"decord: {_decord_refused}")
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process that is late. One thread for its whole life: one a question costs more than the
+        question."""
+        while self._process is process:
+            if time.monotonic() >= self._deadline:
+                process.kill()
+                return
+            time.sleep(_WATCH)
 
     def stop(self) -> None:
         """End the process, if there is one."""
@@ -575,6 +686,7 @@ class _DecordProcess:
                     pipe.close()
 
 
+_torchcodec_loads: bool | None = None
 _decord: _DecordProcess | None = None
 _decord_refused: str | None = None
 
