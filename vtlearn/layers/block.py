@@ -5,6 +5,7 @@ weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -143,7 +144,9 @@ class EncoderBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *args: object, checkpointing: bool = False) -> Tensor:
+def run_blocks(
+    blocks: Iterable[nn.Module], x: Tensor, *args: object, checkpointing: bool = False, **options: Any
+) -> Tensor:
     """Send tokens through blocks in turn; with ``checkpointing`` each block's inner activations are computed
     anew in backward.
 
@@ -152,9 +155,9 @@ def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *args: object, checkpoint
     """
     for block in blocks:
         if checkpointing and torch.is_grad_enabled():
-            x = checkpoint(block, x, *args, use_reentrant=False)
+            x = checkpoint(block, x, *args, use_reentrant=False, **options)
         else:
-            x = block(x, *args)
+            x = block(x, *args, **options)
     return x
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vtlearn.attention.sliding_window import SlidingWindowAttention
 from vtlearn.errors import ArgumentError, require, require_divisible, require_positive, require_probability
+from vtlearn.layers.block import run_blocks
 from vtlearn.shapes import Tokens
 
 INITIALISER_STD = 0.02
@@ -216,6 +217,7 @@ class LongformerEncoder(nn.Module):
         eps: of the layer norms.
         layer: :class:`LongformerLayer` (post-norm, as published) or :class:`PreNormLongformerLayer`, which a
             last norm follows.
+        checkpointing: whether each layer keeps only its input and computes the rest again going backwards.
 
     >>> import torch
     >>> encoder = LongformerEncoder(12, 3, depth=2, window_sizes=(3, 5), intermediate_dim=24)
@@ -237,8 +239,10 @@ class LongformerEncoder(nn.Module):
         causal: bool = False,
         eps: float = 1e-12,
         layer: type[LongformerLayer] = LongformerLayer,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.checkpointing = checkpointing
         require_positive(depth=depth)
         windows = (window_sizes,) * depth if isinstance(window_sizes, int) else tuple(window_sizes)
         steps = (dilations,) * depth if isinstance(dilations, int) else tuple(dilations)
@@ -267,6 +271,11 @@ class LongformerEncoder(nn.Module):
         global_mask: Bool[Tensor, "B N"] | None = None,
     ) -> Tokens:
         """Tokens (B, N, D) → tokens (B, N, D)."""
-        for layer in self.layers:
-            x = layer(x, valid_mask=valid_mask, global_mask=global_mask)
+        x = run_blocks(
+            self.layers,
+            x,
+            checkpointing=self.checkpointing,
+            valid_mask=valid_mask,
+            global_mask=global_mask,
+        )
         return self.norm(x)

@@ -15,17 +15,23 @@ from vtlearn.models.timesformer import TimeSformer, TimeSformerConfig
 from vtlearn.models.vit import ViT, ViTConfig
 from vtlearn.models.vivit import ViViT, ViViTConfig
 from vtlearn.models.vtn import VTN, VTNConfig
+from vtlearn.models.vtn_frames import CausalVTN, CausalVTNConfig, FrameVTN, FrameVTNConfig, OnlineState
 
 __all__ = [
     "I3D",
     "VTN",
+    "CausalVTN",
+    "CausalVTNConfig",
     "Classifier",
     "FrameAverage",
     "FrameAverageConfig",
     "FrameGRU",
     "FrameGRUConfig",
+    "FrameVTN",
+    "FrameVTNConfig",
     "I3DConfig",
     "ModelCost",
+    "OnlineState",
     "Published",
     "ResNet",
     "ResNetConfig",

@@ -16,6 +16,7 @@ from vtlearn.models.timesformer import TimeSformer, TimeSformerConfig
 from vtlearn.models.vit import ViT, ViTConfig
 from vtlearn.models.vivit import ViViT, ViViTConfig
 from vtlearn.models.vtn import VTN, VTNConfig
+from vtlearn.models.vtn_frames import CausalVTN, CausalVTNConfig, FrameVTN, FrameVTNConfig
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ PRESETS: dict[str, Preset] = {
     "vtn_deit_base_distilled": Preset(
         lambda: VTNConfig.with_backbone(ViTConfig.distilled_base()), VTN_REBUILT
     ),
+    "vtn_vit_base_causal": Preset(CausalVTNConfig.vit_base, VTN_REBUILT),
     "timesformer_base": Preset(TimeSformerConfig.base, TIMESFORMER),
     "timesformer_high_resolution": Preset(TimeSformerConfig.high_resolution, TIMESFORMER),
     "timesformer_large": Preset(TimeSformerConfig.large, TIMESFORMER),
@@ -91,6 +93,9 @@ PRESETS: dict[str, Preset] = {
     "slowfast_resnet101_16x8": Preset(SlowFastConfig.resnet101_16x8, SLOWFAST),
     "vit_samples": Preset(ViTConfig.samples, SAMPLES),
     "vtn_samples": Preset(VTNConfig.samples, SAMPLES),
+    "vtn_samples_causal": Preset(
+        lambda: CausalVTNConfig.of(VTNConfig.samples(), past_table="modulo"), SAMPLES
+    ),
     "timesformer_samples": Preset(TimeSformerConfig.samples, SAMPLES),
     "timesformer_samples_joint": Preset(_timesformer(TimeSformerConfig.samples(), "joint"), SAMPLES),
     "timesformer_samples_space": Preset(_timesformer(TimeSformerConfig.samples(), "space"), SAMPLES),
@@ -105,6 +110,8 @@ MODELS: dict[type, Callable[[Any], Classifier]] = {
     ViTConfig: ViT,
     ResNetConfig: ResNet,
     VTNConfig: VTN,
+    CausalVTNConfig: CausalVTN,
+    FrameVTNConfig: FrameVTN,
     TimeSformerConfig: TimeSformer,
     ViViTConfig: ViViT,
     FrameAverageConfig: FrameAverage,
@@ -163,7 +170,7 @@ def override(config: Any, **overrides: Any) -> Any:
     for name, value in overrides.items():
         if name in own:
             here[name] = value
-            if name == "in_channels" and name in inner:
+            if name in ("in_channels", "checkpointing") and name in inner:
                 there[name] = value
         elif name.removeprefix("backbone__") in inner:
             there[name.removeprefix("backbone__")] = value

@@ -18,6 +18,7 @@ from vtlearn.attention import AttentionKernel, Full, Pattern, PerHead, SlidingWi
 from vtlearn.attention.cost import window_pairs
 from vtlearn.errors import require_positive
 from vtlearn.layers.embed import as_pair
+from vtlearn.layers.longformer_causal import RecentAttention
 from vtlearn.models.catalogue import build_model
 from vtlearn.models.classifier import count_parameters
 from vtlearn.models.resnet import ResNetConfig
@@ -79,23 +80,49 @@ class _Counted(AttentionKernel):
         return self.counted.pattern(num_tokens)
 
 
+@dataclass(frozen=True)
+class _CountedRecent(RecentAttention):
+    """The causal windows of a running model, counted likewise: a window's past half, and the partner."""
+
+    calls: list[int] = field(default_factory=list, compare=False)
+
+    def __call__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        partner_k: Tensor,
+        partner_v: Tensor,
+        dropout_p: float = 0.0,
+    ) -> Tensor:
+        batch, heads, new, head_dim = q.shape
+        first = k.shape[2] - new
+        pairs = sum(min(position, self.reach) + 2 for position in range(first, first + new))
+        self.calls.append(2 * batch * heads * pairs * head_dim)
+        return torch.empty_like(q)
+
+
 def _pairs_of(rule: Pattern, tokens: int) -> int:
     return tokens * tokens if isinstance(rule, Full) else rule.allowed_pairs(tokens)
 
 
 @contextmanager
 def _counting(model: nn.Module, calls: list[int]) -> Iterator[None]:
-    replaced: list[tuple[nn.Module, AttentionKernel]] = []
+    replaced: list[tuple[nn.Module, str, object]] = []
     try:
         for module in model.modules():
-            kernel = vars(module).get("kernel")
+            held = vars(module)
+            kernel, recent = held.get("kernel"), held.get("recent")
             if isinstance(kernel, AttentionKernel):
-                replaced.append((module, kernel))
+                replaced.append((module, "kernel", kernel))
                 module.kernel = _Counted(kernel, calls)  # type: ignore[assignment]
+            if isinstance(recent, RecentAttention):
+                replaced.append((module, "recent", recent))
+                module.recent = _CountedRecent(recent.reach, calls)  # type: ignore[assignment]
         yield
     finally:
-        for module, kernel in replaced:
-            module.kernel = kernel  # type: ignore[assignment]
+        for module, name, original in replaced:
+            setattr(module, name, original)
 
 
 def input_shape(config: Any, num_frames: int | None = None) -> tuple[int, ...]:

@@ -41,8 +41,10 @@ class VTNConfig:
     without the centre, which is 19 here. ``num_positions`` rows of positions stand for the frame indices 0,
     1, …; ``past_table`` says what a later frame means: "error", "squeeze" (the clip's indices are scaled to
     fit, between rows mixed linearly) or "modulo" (the released rule, which silently uses positions again).
-    ``frame_chunk`` frames go through the backbone at a time (``None``: all). ``backbone`` is a configuration,
-    a name "timm/…" where timm is installed, or ``None`` for a module handed to :class:`VTN`.
+    ``frame_chunk`` frames go through the backbone at a time (``None``: all). With ``checkpointing`` the
+    layers over time keep only their inputs; a ViT has the same option (``create_model`` sets both).
+    ``backbone`` is a configuration, a name "timm/…" where timm is installed, or ``None`` for a module handed
+    to :class:`VTN`.
 
     >>> VTNConfig(**dataclasses.asdict(VTNConfig.samples())) == VTNConfig.samples()
     True
@@ -69,6 +71,7 @@ class VTNConfig:
     head_dropout: float = 0.5
     tune_backbone: bool = True
     frame_chunk: int | None = None
+    checkpointing: bool = False
     num_classes: int = 400
 
     def __post_init__(self) -> None:
@@ -119,6 +122,12 @@ class VTNConfig:
         if self.frame_chunk is not None:
             require_positive(frame_chunk=self.frame_chunk)
         check_num_classes(self.num_classes)
+
+    @classmethod
+    def of(cls, other: VTNConfig, **changes: Any) -> VTNConfig:
+        """This kind of configuration with the fields of another kind of VTN, some of them changed."""
+        fields = {field.name: getattr(other, field.name) for field in dataclasses.fields(other)}
+        return cls(**(fields | changes))
 
     @classmethod
     def vit_base(cls) -> VTNConfig:
@@ -292,7 +301,13 @@ class VTN(VideoClassifier):
         self.token_types = learned_table(2, config.embed_dim)
         self.embed_norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.embed_dropout = nn.Dropout(config.dropout)
-        self.temporal_encoder = LongformerEncoder(
+        self.temporal_encoder = self.make_temporal_encoder()
+        self.head = self.make_head(config.num_classes)
+
+    def make_temporal_encoder(self) -> nn.Module:
+        """The stack of layers over time."""
+        config = self.config
+        encoder = LongformerEncoder(
             config.embed_dim,
             config.num_heads,
             config.depth,
@@ -301,12 +316,13 @@ class VTN(VideoClassifier):
             config.dropout,
             attention_dropout=config.attention_dropout,
             eps=config.norm_eps,
+            checkpointing=config.checkpointing,
         )
         if config.attention == "uniform":
-            for layer in self.temporal_encoder.layers:
+            for layer in encoder.layers:
                 assert isinstance(layer, LongformerLayer)
                 layer.attention.kernel = UniformWindow(layer.attention.kernel.window_size)
-        self.head = self.make_head(config.num_classes)
+        return encoder
 
     def make_head(self, num_classes: int) -> nn.Module:
         config = self.config
@@ -344,6 +360,14 @@ class VTN(VideoClassifier):
         """The temporal encoder's input: class token first, then frames, with positions and token types,
         normed.
         """
+        token, frames = self.embed_apart(features, frame_index)
+        x = torch.cat([token.expand(len(frames), -1, -1), frames], dim=1)
+        return self.embed_dropout(self.embed_norm(x))
+
+    def embed_apart(
+        self, features: Float[Tensor, "B T D"], frame_index: Int[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "1 1 D"], Float[Tensor, "B T D"]]:
+        """Class token and frames with their positions and token types, before the norm."""
         batch, length, _ = features.shape
         if frame_index is None:
             frame_index = torch.arange(length, device=features.device).expand(batch, length)
@@ -359,8 +383,7 @@ class VTN(VideoClassifier):
         if self.positions is not None:
             token = token + self.positions.class_token()
             frames = frames + self.positions(frame_index)
-        x = torch.cat([token.expand(batch, -1, -1), frames], dim=1)
-        return self.embed_dropout(self.embed_norm(x))
+        return token, frames
 
     def encode_features(
         self,
@@ -392,7 +415,7 @@ class VTN(VideoClassifier):
         frames: Iterable[Float[Tensor, "C H W"]],
         frame_index: Iterable[int] | None = None,
         chunk: int = 16,
-    ) -> Float[Tensor, "1 K"]:
+    ) -> Float[Tensor, "1 *K"]:
         """Logits of one video that arrives frame by frame; only ``chunk`` frames and all feature vectors are
         held.
 
