@@ -267,6 +267,23 @@ def add_rates(plan: Plan, rows: list[dict[str, Any]], roofs: dict[str, dict[str,
         row["floor_ratio"] = taken / floor_seconds(roofs[row["dtype"]], **amount)
 
 
+def rates(rows: Sequence[dict[str, Any]], roofs: dict[str, dict[str, float]]) -> str:
+    """Our useful work a second as text, each beside the ceiling measured in the run."""
+    lines = []
+    for row in rows:
+        if "floor_ratio" not in row:
+            continue
+        roof = roofs[row["dtype"]]
+        flops, moved = row["useful_flops_per_second"], row["useful_bytes_per_second"]
+        lines.append(
+            f"n {row['n']:>5}, reach {row['reach']:>3}, {row['mode']:>8}, {row['dtype']:>8}: "
+            f"{flops / 1e12:.4g} TFLOP/s ({100 * flops / roof['matrix_flops_per_second']:.0f} % of matrix "
+            f"products alone), {moved / 1e9:.3g} GB/s ({100 * moved / roof['bytes_per_second']:.0f} % of "
+            f"copying alone), {row['floor_ratio']:.2f} × the floor"
+        )
+    return "\n".join(lines)
+
+
 def quantities(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the rows say, in the words of the targets."""
     found = []
@@ -462,9 +479,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def plan_of(asked: argparse.Namespace) -> Plan:
     """The plan that the command line asks for."""
-    plan = Plan()
+    plan = whole_plan(asked.device or "cpu")
     if asked.quick:
-        plan = Plan(lengths=(256, 1024), reaches=(16, 64), dtypes=("float32",), rounds=2, memory=False)
+        few = replace(plan, lengths=(256, 1024), reaches=(16, 64), rounds=2, memory=False)
+        plan = replace(few, dtypes=few.dtypes[:1])
     given: dict[str, Any] = {
         name: getattr(asked, name)
         for name in ("lengths", "reaches", "modes", "peers", "dtypes", "device", "batch", "rounds", "threads")
@@ -475,9 +493,14 @@ def plan_of(asked: argparse.Namespace) -> Plan:
     return replace(plan, **given)
 
 
+def whole_plan(device: str) -> Plan:
+    """Everything: on a CPU in both precisions, on a GPU eight clips in bfloat16."""
+    return Plan() if device == "cpu" else Plan(device=device, dtypes=("bfloat16",), batch=8, rounds=20)
+
+
 def is_whole(plan: Plan) -> bool:
     """Whether the plan covers everything, so that its result may be the machine's record."""
-    whole = Plan()
+    whole = whole_plan(plan.device)
     parts = ("lengths", "reaches", "modes", "dtypes", "peers")
     return plan.memory and all(set(getattr(plan, part)) >= set(getattr(whole, part)) for part in parts)
 
@@ -490,6 +513,7 @@ def main(given: list[str] | None = None) -> None:
     facts = machine(plan.device)
     result = measure(plan, say=lambda text: print(text, flush=True))
     print(*(f"left out: {line}" for line in result["left_out"]), sep="\n")
+    print(rates(result["rows"], result["ceilings"]))
     print(targets.verdict(result["targets"]))
     if asked.out is None and not is_whole(plan):
         print("A partial run: nothing is written (--out names a folder).")

@@ -1,5 +1,6 @@
 """The benchmarks run, record what they say, and find what falls short; nothing is timed here."""
 
+import doctest
 import json
 import os
 import platform
@@ -65,6 +66,17 @@ def test_a_row_is_measured_or_says_why_not(result):
         assert any(
             line.startswith(f"{targets.LOCAL}: not installed (n 40 reach 5") for line in result["left_out"]
         )
+
+
+def test_useful_work_is_told_beside_the_ceilings(result):
+    told = attention.rates(result["rows"], result["ceilings"]).splitlines()
+    assert len(told) == 2
+    (row,) = [row for row in result["rows"] if row["mode"] == "forward" and "floor_ratio" in row]
+    share = row["useful_flops_per_second"] / result["ceilings"]["float32"]["matrix_flops_per_second"]
+    assert f"({100 * share:.0f} % of matrix products alone)" in told[0]
+    pairs = peers.Problem(40, 5).pattern().allowed_pairs(40) * 2
+    flops = row["useful_flops_per_second"] * row["milliseconds"] / 1e3
+    assert flops == pytest.approx(4 * pairs * 3)
 
 
 def test_every_length_is_held_against_full_attention(result):
@@ -221,6 +233,13 @@ def test_a_long_call_is_left_out_by_what_shorter_ones_took():
     assert known.expected_seconds(member, "training", 80) == 0.0
     _, left_out, _ = attention.prepare(TINY, 80, "forward", known)
     assert left_out[member] == "about 120 s a call"
+
+
+@pytest.mark.parametrize("module", [targets, timing, machine])
+def test_the_examples_in_the_docstrings_hold(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_only_the_whole_run_is_the_machines_record():
