@@ -161,6 +161,18 @@ def test_clips_arrive_under_their_labels(filled: Mirror, tmp_path: Path, clips: 
     assert len(filled.requests) == asked
 
 
+def test_kinetics_600_is_read_from_its_text_files(filled: Mirror, tmp_path: Path) -> None:
+    rows = filled.files["400/annotations/val.csv"]
+    filled.files["600/annotations/val.txt"] = rows
+    filled.files["600/annotations/val.csv"] = rows.splitlines(keepends=True)[0]
+    filled.files["600/annotations/test.csv"] = rows
+    for split in ("val", "test", "val"):
+        found = fetch_annotations("600", split, mirror=filled.address, folder=tmp_path / "csv", manners=HASTY)
+        assert found == ROWS, split
+    asked = [path for path, _ in filled.requests]
+    assert asked == [f"600/annotations/{name}" for name in ("val.txt", "test.txt", "test.csv")]
+
+
 def test_reading_stops_when_everything_is_there(filled: Mirror, tmp_path: Path) -> None:
     fetched = fetch(filled, tmp_path, ROWS[:2])
     assert found(tmp_path) == ["0", "1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,93 @@ def test_real_clips_meet_their_annotations(real_annotations: Path, real_clips: P
     split = split_by_source(read_clip_folder(real_clips / "kinetics400"))
     assert split.class_names["label"] == ("arm wrestling", "bungee jumping")
     assert [str(entry) for entry in split.left_out] == ["class 'tai chi': 1 usable clip, needs two"]
+
+
+# Other forms in which annotations are published
+
+
+@pytest.mark.parametrize("heading", [True, False])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_text_files_of_kinetics_600(tmp_path: Path, heading: bool, delimiter: str) -> None:
+    lines = ["label,youtube_id,time_start,time_end,split"] * heading
+    lines += ['"air drumming",_axE99QAhe8,26,36,train', "abseiling,0wR5jVB-WPk,417,427,train"]
+    path = write(tmp_path / "train.txt", "\n".join(lines).replace(",", delimiter) + "\n")
+    rows = read_annotations(path)
+    assert rows == [
+        Annotation("air drumming", "_axE99QAhe8", 26, 36, "train"),
+        Annotation("abseiling", "0wR5jVB-WPk", 417, 427, "train"),
+    ]
+    assert [row.row for row in rows] == [1 + heading, 2 + heading]
+    unlabelled = write(tmp_path / "test.txt", delimiter.join(["LAcSOxdNrmI", "61", "71", "test"]) + "\n")
+    assert read_annotations(unlabelled) == [Annotation(None, "LAcSOxdNrmI", 61, 71, "test")]
+
+
+def test_something_something(tmp_path: Path) -> None:
+    entry = {
+        "id": "78687",
+        "label": "holding a cup",
+        "template": "Holding [something]",
+        "placeholders": ["a cup"],
+    }
+    others = [
+        {"id": "42326", "template": "Closing [something]"},
+        {"id": 7, "template": "Holding [something]"},
+    ]
+    (tmp_path / "labels").mkdir()
+    for name, entries in {
+        "something-something-v2-train.json": [entry, others[0]],
+        "something-something-v2-validation.json": [others[1]],
+        "something-something-v2-test.json": [{"id": "1420"}],
+    }.items():
+        write(tmp_path / "labels" / name, json.dumps(entries))
+    order = {"Holding something": "1", "Closing something": "0", "Opening something": "2"}
+    write(tmp_path / "labels" / "something-something-v2-labels.json", json.dumps(order))
+    touch(tmp_path, *(f"videos/{name}.webm" for name in ("78687", "42326", "7", "1420")))
+
+    clips = read_clip_folder(tmp_path)
+    assert clips.class_names == {"label": ("Closing something", "Holding something", "Opening something")}
+    assert {(r.source, r.split, r.labels.get("label")) for r in clips.records} == {
+        ("78687", "train", 1),
+        ("42326", "train", 0),
+        ("7", "val", 1),
+        ("1420", "test", None),
+    }
+    rows = read_annotations(tmp_path / "labels" / "something-something-v2-train.json")
+    write_annotations(tmp_path / "again.csv", rows)
+    assert read_annotations(tmp_path / "again.csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train.json", "[", "cannot be read"),
+        ("train.json", "{}", "no list of clips"),
+        ("train.json", '[{"id": "1", "template": "a"}, {"template": "b"}]', "entry 2 has no id"),
+        ("train.json", '[{"id": "1", "template": 5}]', "entry 1 has the template 5"),
+        ("clips.json", "[]", "does not end with a split"),
+        ("train.json", '[{"id": "1", "template": "Eating [something]"}]', "unknown label 'Eating something'"),
+        ("train.txt", "just words\n", "row 1 lacks the column"),
+    ],
+)
+def test_bad_entries_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=rf"{name}: .*{message}"):
+        read_annotations(write(tmp_path / name, text), class_names=["a", "b"])
+
+
+def test_label_maps_in_other_forms(tmp_path: Path) -> None:
+    assert read_label_map(write(tmp_path / "m.json", '{"b": "0", "\\"tai chi\\"": 1}')) == ["b", "tai chi"]
+    assert read_label_map(write(tmp_path / "m.json", '["b", "a"]')) == ["b", "a"]
+    assert read_label_map(write(tmp_path / "m.csv", 'id,name\n1,"c, d"\n0,e\n')) == ["e", "c, d"]
+    for text, message in (('{"a": 0, "b": 2}', "not numbered 0, 1, 2"), ('{"a": "x"}', "cannot be read")):
+        with pytest.raises(DataError, match=message):
+            read_label_map(write(tmp_path / "m.json", text))
+
+
+def test_the_communitys_order_of_kinetics_400(real_annotations: Path, tmp_path: Path) -> None:
+    names = read_label_map(real_annotations / "label_map_k400.txt")
+    (tmp_path / "label_map_k400.txt").write_text("\n".join(reversed(names)))
+    (tmp_path / "val.csv").write_bytes((real_annotations / "tiny-kinetics-400_val.csv").read_bytes())
+    touch(tmp_path, "-3B32lodo2M_000059_000069.mp4")
+    clips = read_clip_folder(tmp_path)
+    assert clips.class_names["label"] == tuple(reversed(names))
+    assert clips.records[0].labels["label"] == 399 - names.index("abseiling")

@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import open_video
 from vtlearn.data.kinetics import Annotation, LeftOut, find_clips, read_annotations, write_annotations
 from vtlearn.errors import DataError, require, require_one_of, require_positive
-from vtlearn.files import write_json
+from vtlearn.files import write_json, written_aside
 
 MIRROR = "https://s3.amazonaws.com/kinetics"
 RELEASES = ("400", "600", "700_2020")
@@ -107,19 +107,28 @@ def fetch_annotations(
 ) -> list[Annotation]:
     """The mirror's annotation rows of a split; the file is kept in ``folder`` and not fetched twice.
 
+    Kinetics-600 is read from its ``.txt``, where the mirror has one: its CSV files are incomplete.
+
     Raises:
         ArgumentError: an unknown release or split.
         DataError: the file cannot be fetched or read.
     """
     require_one_of("release", release, RELEASES)
     require_one_of("split", split, SPLITS)
-    kept = Path(folder) / f"k{release}_{split}.csv"
-    if not kept.is_file():
-        text = _fetch_text(f"{_mirror(mirror)}/{release}/annotations/{split}.csv", manners or Manners())
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(kept.name + ".partial")
-        partial.write_bytes(text)
-        partial.replace(kept)
+    kinds = ("txt", "csv") if release == "600" else ("csv",)
+    for kind in kinds:
+        kept = Path(folder) / f"k{release}_{split}.{kind}"
+        if not kept.is_file():
+            address = f"{_mirror(mirror)}/{release}/annotations/{split}.{kind}"
+            try:
+                text = _fetch_text(address, manners or Manners())
+            except DataError as error:
+                if kind != kinds[-1] and "404" in str(error):
+                    continue
+                raise
+            with written_aside(kept) as aside:
+                aside.write_bytes(text)
+        break
     return read_annotations(kept)
 
 

@@ -1,8 +1,9 @@
-"""Kinetics on disk: the published annotation files, clip names, folders of clips, splits by source.
+"""Annotation files as they are published, clip names, folders of clips, splits by source.
 
-A clip is named ``<youtube_id>_<start:06d>_<end:06d>.mp4`` after the video it was cut from and the seconds it
-covers. The annotation files have the columns ``label, youtube_id, time_start, time_end, split[, is_cc]``; the
-published test files have no label.
+A Kinetics clip is named ``<youtube_id>_<start:06d>_<end:06d>.mp4`` after the video it was cut from and the
+seconds it covers. The annotation files have the columns ``label, youtube_id, time_start, time_end, split[,
+is_cc]``; the published test files have no label. Something-Something's are JSON, and its clips are whole
+videos named by number.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import csv
 import dataclasses
 import gzip
 import io
+import itertools
+import json
 import os
 import random
 import re
@@ -27,6 +30,8 @@ _REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp"})
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val"}
 SPLIT_NAMES |= {"validation": "val", "test": "test", "testing": "test"}
+_TABLE = re.compile(rf"\.csv(\.gz)?$|(^|[_-])({'|'.join(SPLIT_NAMES)})\.(txt|json)$")
+_MAP = re.compile(r"(^|[_-])labels\.json$|^label_?map.*\.(txt|json)$")
 _CLIP_NAME = re.compile(r"(?P<id>.+)_(?P<start>\d{6,})_(?P<end>\d{6,})")
 
 
@@ -37,14 +42,18 @@ _CLIP_NAME = re.compile(r"(?P<id>.+)_(?P<start>\d{6,})_(?P<end>\d{6,})")
 class Annotation:
     """One row of an annotation file: a stretch of a video, in seconds, and what is seen in it.
 
+    Without times the clip is the whole video, and bears its name.
+
     >>> Annotation("tai chi", "Kop0sDqOn-c", 253, 263, "val").clip_name
     'Kop0sDqOn-c_000253_000263'
+    >>> Annotation("Closing something", "78687", None, None, "train").clip_name
+    '78687'
     """
 
     label: str | None
     youtube_id: str
-    time_start: int
-    time_end: int
+    time_start: int | None
+    time_end: int | None
     split: str
     is_cc: int | None = None
     row: int | None = field(default=None, compare=False)  # line of the file, the heading being line 1
@@ -52,13 +61,20 @@ class Annotation:
     @property
     def clip_name(self) -> str:
         """File name of the clip without its suffix."""
+        if self.time_start is None or self.time_end is None:
+            return self.youtube_id
         return f"{self.youtube_id}_{self.time_start:06d}_{self.time_end:06d}"
 
 
 def read_annotations(
     path: str | os.PathLike[str], class_names: Sequence[str] | None = None
 ) -> list[Annotation]:
-    """The rows of a published annotation file (``.csv``, also gzipped).
+    """The rows of a published annotation file.
+
+    - ``.csv`` of Kinetics, also gzipped;
+    - ``.txt`` as Kinetics-600 has them: the same with commas or tabs, with or without the line of headings;
+    - ``.json`` of Something-Something v2: the class is the template without its brackets, and the split is
+      the end of the file's name.
 
     Args:
         path: the file.
@@ -72,22 +88,67 @@ def read_annotations(
     known = None if class_names is None else set(class_names)
     annotations: list[Annotation] = []
     try:
-        with _open_text(name) as file:
-            rows = csv.reader(file)
-            heading = [column.strip().lower() for column in next(rows, [])]
-            missing = [column for column in _REQUIRED_COLUMNS if column not in heading]
-            if missing:
-                raise DataError(f"{name}: row 1 lacks the column {', '.join(missing)} (found {heading})")
-            place = {column: heading.index(column) for column in COLUMNS if column in heading}
-            for cells in rows:
-                if cells:
-                    annotations.append(_annotation(cells, place, name, rows.line_num))
-                    label = annotations[-1].label
-                    if known is not None and label is not None and label not in known:
-                        raise DataError(f"{name}: row {rows.line_num} has the unknown label {label!r}")
-    except (OSError, UnicodeDecodeError, csv.Error, EOFError) as error:
+        for row in _read_json(name) if name.endswith((".json", ".json.gz")) else _read_columns(name):
+            if known is not None and row.label is not None and row.label not in known:
+                raise DataError(f"{name}: row {row.row} has the unknown label {row.label!r}")
+            annotations.append(row)
+    except (OSError, ValueError, csv.Error, EOFError) as error:
         raise DataError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     return annotations
+
+
+def _read_columns(name: str) -> Iterator[Annotation]:
+    with _open_text(name) as file:
+        first = file.readline()
+        rows = csv.reader(itertools.chain([first], file), delimiter="\t" if "\t" in first else ",")
+        heading = [column.strip().lower() for column in next(rows, [])]
+        start = 1
+        if ".txt" in Path(name).suffixes and "youtube_id" not in heading:  # no line of headings
+            labelled = len(heading) > 3 and not _is_number(heading[1])
+            heading = list(COLUMNS if labelled else COLUMNS[1:])[: len(heading)]
+            rows, start = csv.reader(itertools.chain([first], file), delimiter=rows.dialect.delimiter), 0
+        missing = [column for column in _REQUIRED_COLUMNS if column not in heading]
+        if missing:
+            raise DataError(f"{name}: row 1 lacks the column {', '.join(missing)} (found {heading})")
+        place = {column: heading.index(column) for column in COLUMNS if column in heading}
+        for number, cells in enumerate(rows, start + 1):
+            if cells:
+                line = rows.line_num if start else number
+                yield _annotation(cells, place, name, line)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d*)?", text.strip()) is not None
+
+
+def _read_json(name: str) -> Iterator[Annotation]:
+    """Entries ``{"id", "label", "template", "placeholders"}``; those of test have the id alone."""
+    with _open_text(name) as file:
+        entries = json.load(file)
+    stem = re.sub(r"\.json(\.gz)?$", "", Path(name).name)
+    split = re.split(r"[^a-z]", stem.lower())[-1]
+    if split not in SPLIT_NAMES:
+        raise DataError(f"{name}: its name does not end with a split such as train, validation or test")
+    if not isinstance(entries, list):
+        raise DataError(f"{name}: no list of clips")
+    for row, entry in enumerate(entries, 1):
+        number = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(number, str | int) or not str(number).strip():
+            raise DataError(f"{name}: entry {row} has no id")
+        text = entry.get("template", entry.get("label"))
+        if text is not None and not isinstance(text, str):
+            raise DataError(f"{name}: entry {row} has the template {text!r}, not a text")
+        label = None if text is None else without_brackets(text)
+        yield Annotation(label or None, str(number).strip(), None, None, SPLIT_NAMES[split], row=row)
+
+
+def without_brackets(template: str) -> str:
+    """The class of a template, as the published label map has it.
+
+    >>> without_brackets("Holding [something] next to [something]")
+    'Holding something next to something'
+    """
+    return template.replace("[", "").replace("]", "").strip()
 
 
 def _open_text(name: str) -> io.TextIOBase:
@@ -100,9 +161,13 @@ def _annotation(cells: list[str], place: Mapping[str, int], name: str, row: int)
     if len(cells) <= max(place.values()):
         raise DataError(f"{name}: row {row} has {len(cells)} of {max(place.values()) + 1} cells")
     numbers: dict[str, int] = {}
-    for column in ("time_start", "time_end", "is_cc"):
-        text = cells[place[column]].strip() if column in place else ""
-        if text or column != "is_cc":
+    texts = {
+        column: cells[place[column]].strip() if column in place else ""
+        for column in ("time_start", "time_end", "is_cc")
+    }
+    timed = bool(texts["time_start"] or texts["time_end"])  # a whole video has neither
+    for column, text in texts.items():
+        if text or (timed and column != "is_cc"):
             try:
                 numbers[column] = int(text) if text.isdecimal() else int(float(text))
             except (ValueError, OverflowError):
@@ -110,8 +175,8 @@ def _annotation(cells: list[str], place: Mapping[str, int], name: str, row: int)
     return Annotation(
         label=(cells[place["label"]].strip() or None) if "label" in place else None,
         youtube_id=cells[place["youtube_id"]].strip(),
-        time_start=numbers["time_start"],
-        time_end=numbers["time_end"],
+        time_start=numbers.get("time_start"),
+        time_end=numbers.get("time_end"),
         split=cells[place["split"]].strip(),
         is_cc=numbers.get("is_cc"),
         row=row,
@@ -147,23 +212,47 @@ def class_names(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def read_label_map(path: str | os.PathLike[str]) -> list[str]:
-    """Class names in class order, one a line, quoted or not.
+    """Class names in class order, from any of the forms in which they are passed around.
+
+    - ``.txt``: one a line, quoted or not;
+    - ``.csv``: the columns ``id,name``, as beside Kinetics-400's lists;
+    - ``.json``: name → number, or a list of names, as Something-Something's and PyTorchVideo's.
 
     Raises:
-        DataError: the file cannot be read, is empty or names a class twice.
+        DataError: the file cannot be read, is empty, names a class twice, or leaves a number out.
     """
     name = os.fspath(path)
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        if name.endswith(".json"):
+            numbered = json.loads(text)
+            if isinstance(numbered, dict):
+                names = _in_class_order(name, [(int(number), label) for label, number in numbered.items()])
+            else:
+                names = [str(label) for label in numbered]
+        elif name.endswith(".csv"):
+            rows = list(csv.reader(text.splitlines()))
+            cells = [row for row in rows if row and _is_number(row[0])]
+            names = _in_class_order(name, [(int(number), label) for number, label, *_ in cells])
+        else:
+            names = [line for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{name}: cannot be read ({error})") from None
-    names = [line.strip().strip('"') for line in text.splitlines() if line.strip()]
+    names = [label.strip().strip('"') for label in names]
     if not names:
         raise DataError(f"{name}: no class")
     twice = [label for label, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{name}: the class {twice[0]!r} comes twice")
     return names
+
+
+def _in_class_order(name: str, numbered: Sequence[tuple[int, str]]) -> list[str]:
+    numbers = sorted(number for number, _ in numbered)
+    for expected, number in enumerate(numbers):
+        if number != expected:
+            raise DataError(f"{name}: the classes are not numbered 0, 1, 2 and so on (found {number})")
+    return [label for _, label in sorted(numbered)]
 
 
 # Clips on disk
@@ -242,10 +331,11 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip or class that is not used, and why."""
+    """A clip or class that is not used, and why; for a clip that a list names, the split it is listed in."""
 
     name: str
     reason: str
+    split: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
@@ -321,15 +411,24 @@ def match_annotations(
             if name in clips
         ),
         class_names=names,
-        left_out=(*left_out, *(LeftOut(name, "missing") for name in first if name not in clips)),
+        left_out=(
+            *left_out,
+            *(
+                LeftOut(name, "missing", _split_name(row.split))
+                for name, row in first.items()
+                if name not in clips
+            ),
+        ),
     )
 
 
 def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> ClipSet:
     """The clips of a folder, in whichever of the usual layouts it has.
 
-    - annotation files in the folder or in its ``annotations/``: their labels and splits; files named
-      ``<labelling>_<split>.csv`` that give the same clips different labels are labellings of their own;
+    - annotation files (`read_annotations`) in the folder or in its ``annotations/`` or ``labels/``: their
+      labels and splits; files named ``<labelling>_<split>.csv`` that give the same clips different labels are
+      labellings of their own. ``.txt`` and ``.json`` are taken where their names end with a split. A label
+      map beside them (``labels.json``, ``label_map….txt``) gives the order of classes;
     - ``train/<label>/clip.mp4``, ``val/…``, ``test/…``: the folder names;
     - ``<label>/clip.mp4``: the folder names, without splits (`split_by_source` makes them).
 
@@ -343,13 +442,16 @@ def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> 
         raise DataError(f"{top}: not a folder")
     tables = sorted(
         path
-        for folder in (top, top / "annotations")
+        for folder in (top, top / "annotations", top / "labels")
         if folder.is_dir()
         for path in folder.iterdir()
-        if path.name.endswith((".csv", ".csv.gz"))
+        if _TABLE.search(path.name) and not path.name.startswith(".")
     )
     if tables:
-        found = match_annotations(_read_tables(tables, labelling), top)
+        rows = _read_tables(tables, labelling)
+        maps = sorted(path for table in tables for path in table.parent.iterdir() if _MAP.search(path.name))
+        label_maps = dict.fromkeys(rows, read_label_map(maps[0])) if maps and len(rows) == 1 else None
+        found = match_annotations(rows, top, label_maps)
     else:
         found = _read_label_folders(top, labelling)
     if not any(record.labels for record in found.records):
@@ -361,8 +463,8 @@ def _read_tables(tables: Sequence[Path], labelling: str) -> dict[str, list[Annot
     """The rows of annotation files by labelling: one, unless their names tell several that share clips."""
     groups: dict[str, list[Annotation]] = defaultdict(list)
     for table in tables:
-        name = re.sub(r"\.csv(\.gz)?$", "", table.name)
-        groups[re.sub(rf"_?({'|'.join(SPLIT_NAMES)})$", "", name)] += read_annotations(table)
+        name = table.name.split(".")[0]
+        groups[re.sub(rf"[_-]?({'|'.join(SPLIT_NAMES)})$", "", name)] += read_annotations(table)
     clips = [{row.clip_name for row in rows} for rows in groups.values()]
     if len(clips) > 1 and len(set.union(*clips)) < sum(map(len, clips)):
         return dict(groups)
