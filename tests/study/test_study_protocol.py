@@ -17,7 +17,7 @@ def test_three_transformers_and_two_baselines_by_default():
 
 
 def test_it_survives_json():
-    protocol = choose_protocol(quick=True, models="vivit,vtn", seed=3).settled()
+    protocol = choose_protocol(recipe="quick", models="vivit,vtn", seed=3).settled()
     assert Protocol.from_dict(json.loads(json.dumps(protocol.as_dict()))) == protocol
 
 

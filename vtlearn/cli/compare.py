@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vtlearn.cli.app import JsonOption, app
+from vtlearn.errors import ArgumentError
 
 
 @app.command()
@@ -21,11 +22,20 @@ def compare(
     models: Annotated[
         str | None, typer.Option(help="Contestants, with commas between [default: all].")
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="samples or finetune [default: finetune with --init, else samples].")
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Image ViT that all start from: a checkpoint, a published folder, a hub name."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few minutes; promises no accuracy.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the newest unfinished run, or --run.")
     ] = False,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each model.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Clips in each step.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Rows and columns of what is shown.")] = None,
     seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
     samples_seed: Annotated[int, typer.Option(help="Seed of the sample clips; 0 is the bundled set.")] = 0,
     hard: Annotated[bool, typer.Option("--hard", help="The hard samples, which leave room above.")] = False,
@@ -39,16 +49,27 @@ def compare(
     """Train VTN, TimeSformer, ViViT and two baselines under one protocol and compare them."""
     from vtlearn.study.compare import Comparison, choose_data, new_run, run_comparison, unfinished_run
     from vtlearn.study.protocol import choose_protocol
-    from vtlearn.study.report import table
+    from vtlearn.study.report import coverage_line, table
 
     if resume:
         comparison = Comparison.load(unfinished_run(results, run))
     else:
+        if quick and recipe is not None:
+            raise ArgumentError("recipe", recipe, "given without --quick, which is a recipe of its own")
+        protocol = choose_protocol(
+            recipe="quick" if quick else recipe or ("finetune" if init else "samples"),
+            models=models,
+            seed=seed,
+            steps=steps,
+            batch_size=batch_size,
+            image_size=image_size,
+        )
         comparison = Comparison(
             folder=new_run(results, run),
-            protocol=choose_protocol(quick=quick, models=models, steps=steps, seed=seed).settled(),
+            protocol=protocol.settled(),
             data=choose_data(folder=data, samples_seed=samples_seed, hard=hard),
             device=device,
+            init=init,
         )
     rows = run_comparison(comparison, at_once=jobs, threads=threads, quiet=as_json)
     if as_json:
@@ -58,6 +79,8 @@ def compare(
             f"\n{comparison.protocol.steps} steps each; accuracy on the test clips, which were read once\n"
         )
         typer.echo(table(rows))
-        for each in json.loads((comparison.folder / "run.json").read_text())["skipped"]:
+        facts = json.loads((comparison.folder / "run.json").read_text())
+        typer.echo(f"\n{coverage_line(facts['coverage'])}")
+        for each in facts["skipped"]:
             typer.echo(f"left out: {each['path']}: {each['reason']}")
         typer.echo(f"\n{comparison.folder / 'report.html'}")

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ from vtlearn.data.memory import ClipMemory, decode_clips
 from vtlearn.data.synthetic import LABELLINGS, SPECS, SPLITS, SampleSet, samples_folder
 from vtlearn.errors import ArgumentError, DataError, require_positive
 from vtlearn.files import write_json
+from vtlearn.models import build_model
 from vtlearn.runtime import choose_device
 from vtlearn.study.jobs import Job, Stopped, run_jobs
 from vtlearn.study.protocol import Protocol, contestant
 from vtlearn.study.report import write_report
+from vtlearn.study.start import ImageStart, fitting_config, read_image_start
+from vtlearn.train.checkpoint import save_checkpoint
 
 _WORKER = "vtlearn.study.worker"
 
@@ -41,12 +44,15 @@ class Comparison:
         data: where the clips come from: ``{"samples_seed": 0}``, with ``"set": "hard"`` for the hard samples,
             or ``{"folder": "…"}``.
         device: "cpu", "cuda" …; None chooses.
+        init: where the image ViT lies that all models start from (see
+            :func:`~vtlearn.study.start.read_image_start`); None trains one on single frames first.
     """
 
     folder: Path
     protocol: Protocol
     data: Mapping[str, Any]
     device: str | None = None
+    init: str | None = None
 
     def save(self) -> Path:
         """Write what a resumed run needs to know."""
@@ -57,6 +63,7 @@ class Comparison:
                 "protocol": self.protocol.as_dict(),
                 "data": dict(self.data),
                 "device": self.device,
+                "init": self.init,
             },
         )
 
@@ -75,6 +82,7 @@ class Comparison:
                 protocol=Protocol.from_dict(facts["protocol"]),
                 data=facts["data"],
                 device=facts["device"],
+                init=facts.get("init"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: no comparison to go on with ({error})") from None
@@ -156,12 +164,22 @@ def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
         spec = SPECS[data.get("set", "standard")]()
         return _sample_records(samples_folder(int(data["samples_seed"]), spec))
     clips = read_clip_folder(data["folder"])
-    if not {"train", "test"} <= set(clips.split_names):
+    if clips.split_names == ("train", "val"):  # as Kinetics is used: its test list has no labels
+        clips = replace(
+            clips,
+            records=tuple(map(_val_as_test, clips.records)),
+            left_out=tuple(map(_val_as_test, clips.left_out)),
+        )
+    elif not {"train", "test"} <= set(clips.split_names):
         clips = split_by_source(clips, seed=seed)
     for labelling, names in clips.class_names.items():
         if len(names) < 2:
             raise DataError(f"{data['folder']}: {labelling} has {len(names)} class; two at least are needed")
     return clips
+
+
+def _val_as_test(clip: Any) -> Any:
+    return replace(clip, split="test") if clip.split == "val" else clip
 
 
 def _sample_records(root: Path) -> ClipSet:
@@ -203,10 +221,10 @@ def prepare_clips(comparison: Comparison) -> tuple[dict[str, str], list[LeftOut]
                 )
             except DataError as error:
                 raise DataError(f"{split}: {error}") from None
-            left_out += memory.left_out
+            left_out += [replace(each, split=split) for each in memory.left_out]
             memory.save(paths[split])
-        write_json(listed, [{"path": each.name, "reason": each.reason} for each in left_out])
-    left = [LeftOut(each["path"], each["reason"]) for each in json.loads(listed.read_text())]
+        write_json(listed, [asdict(each) for each in left_out])
+    left = [LeftOut(**each) for each in json.loads(listed.read_text())]
     return {split: str(path) for split, path in paths.items() if path.is_file()}, left
 
 
@@ -289,6 +307,10 @@ def run_comparison(
     """
     require_positive(jobs=at_once, threads=threads)
     choose_device(comparison.device)
+    start = None if comparison.init is None else read_image_start(comparison.init)
+    if start is not None:  # sizes that do not fit are refused before anything is written
+        for name in comparison.protocol.models:
+            _fitting(comparison.protocol, name, start)
     comparison.folder.mkdir(parents=True, exist_ok=True)
     files, left_out = prepare_clips(comparison)
     comparison.save()
@@ -306,13 +328,17 @@ def run_comparison(
             learning_rate=comparison.protocol.learning_rate(name),
             image_weights=str(image.folder / "model" / "weights.safetensors"),
             read_test=read_test,
+            **({} if start is None else _fitting(comparison.protocol, name, start)),
             **shared,
         )
         for name in comparison.protocol.models
     ]
     bars = _Bars(quiet)
     try:
-        run_jobs([image], at_once=1, threads=threads, report=bars)
+        if start is None:
+            run_jobs([image], at_once=1, threads=threads, report=bars)
+        else:
+            _place(start, image)
         run_jobs(contestants, at_once=at_once, threads=threads, report=bars)
     except Stopped:
         done = [job for job in contestants if job.is_done]
@@ -325,6 +351,30 @@ def run_comparison(
     finally:
         bars.close()
     return _report(comparison, contestants, image, left_out, at_once, threads) if read_test else []
+
+
+def _fitting(protocol: Protocol, name: str, start: ImageStart) -> dict[str, Any]:
+    """What a contestant's job is told of the image ViT it starts from."""
+    frames = protocol.frames_of(name)
+    config = fitting_config(name, start.config, image_size=protocol.image_size, num_frames=frames)
+    return {"config": asdict(config), "pixels": asdict(start.pixels)}
+
+
+def _place(start: ImageStart, image: Job) -> None:
+    """Put a given image ViT where a trained one would be, unless it is there."""
+    if image.is_done:
+        return
+    model = build_model(start.config)
+    model.load_state_dict(start.weights)
+    save_checkpoint(
+        image.folder / "model",
+        step=0,
+        model=model,
+        model_name="vit",
+        config=start.config,
+        random_state=False,
+    )
+    write_json(image.folder / "result.json", {"origin": start.origin, "train_seconds": 0.0})
 
 
 def _report(
@@ -344,8 +394,8 @@ def _report(
         "summary": (
             f"{len(results)} models, each {protocol.steps} steps of {protocol.batch_size} clips "
             f"({protocol.num_frames} temporal indices of {protocol.image_size} × {protocol.image_size}; "
-            f"ViViT's hold two frames each), all from the same image model trained on single frames for "
-            f"{protocol.image_steps} steps; {sizes} clips; seed {protocol.seed}."
+            f"ViViT's hold two frames each), all from {_origin(start, protocol)}; {sizes} clips; "
+            f"seed {protocol.seed}."
         ),
         "side_by_side": (
             f"{at_once} at a time with {threads} thread{'s' if threads > 1 else ''} each on {device}"
@@ -353,6 +403,7 @@ def _report(
         "protocol": protocol.as_dict(),
         "data": dict(comparison.data),
         "clips": clips,
+        "coverage": {split: [count, count + _missing(left_out, split)] for split, count in clips.items()},
         "image_start_seconds": start["train_seconds"],
         "hardware": hardware(device),
         "versions": {name: version(name) for name in ("torch", "av", "numpy")} | {"vtlearn": __version__},
@@ -360,6 +411,16 @@ def _report(
     skipped = [{"path": each.name, "reason": each.reason} for each in left_out]
     write_json(comparison.folder / "run.json", facts | {"skipped": skipped})
     return write_report(comparison.folder, results=results, facts=facts, skipped=skipped)
+
+
+def _origin(start: Mapping[str, Any], protocol: Protocol) -> str:
+    if "origin" in start:
+        return str(start["origin"])
+    return f"the same image model trained on single frames for {protocol.image_steps} steps"
+
+
+def _missing(left_out: Sequence[LeftOut], split: str) -> int:
+    return sum(each.split == split for each in left_out)
 
 
 def hardware(device: str) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "val_top1": result["val"].get(labelling, {}).get("top1"),
                 "test_pair_top1": test.get("pair_top1"),
                 "test_within_pair": test.get("within_pair"),
+                **{f"test_{control}_top1": top1 for control, top1 in test.get("controls", {}).items()},
                 "learning_rate": result["learning_rate"],
                 "num_frames": result["num_frames"],
                 "steps": result["steps"],
@@ -188,7 +189,9 @@ def _page(
             *[_confusion(result, labelling) for result in results if labelling in result["test"]],
             "</div>",
         ]
-    parts += ["<h2>Loss</h2>", _losses(results)]
+    parts += ["<h2>Controls</h2>", _controls(results), "<h2>Loss</h2>", _losses(results)]
+    if "coverage" in facts:
+        parts.append(f"<p>{html.escape(coverage_line(facts['coverage']))}</p>")
     if skipped:
         items = "".join(
             f"<li>{html.escape(each['path'])}: {html.escape(each['reason'])}</li>" for each in skipped
@@ -227,6 +230,34 @@ def _html_table(rows: Sequence[Mapping[str, Any]], labellings: Sequence[str]) ->
         ]
         lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return "".join(lines) + "</table>"
+
+
+def coverage_line(coverage: Mapping[str, Sequence[int]]) -> str:
+    """How many of the listed clips could be used, split by split.
+
+    >>> coverage_line({"train": [480, 500], "test": [200, 200]})
+    'Used of the clips listed: train 480 of 500 (96.0 %), test 200 of 200 (100.0 %).'
+    """
+    parts = [
+        f"{split} {used} of {all_} ({100 * used / all_:.1f} %)" for split, (used, all_) in coverage.items()
+    ]
+    return f"Used of the clips listed: {', '.join(parts)}."
+
+
+def _controls(results: Sequence[Mapping[str, Any]]) -> str:
+    """Test accuracy beside that on the same clips with their frames shuffled, and with one frame only."""
+    head = ["model", "labelling", "as it is", "frames shuffled", "one frame"]
+    lines = ["<table><tr>" + "".join(f"<th scope='col'>{cell}</th>" for cell in head) + "</tr>"]
+    for result in results:
+        for labelling, test in result["test"].items():
+            values = [test["top1"], test["controls"]["shuffled"], test["controls"]["single_frame"]]
+            cells = [contestant(result["model"]).title, labelling]
+            cells += [f"{100 * value:.1f} %" for value in values]
+            lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+    return "".join(lines) + (
+        "</table><p>A model that is as good with its frames shuffled does not use their order; one that is "
+        "as good with its middle frame alone does not use time.</p>"
+    )
 
 
 def _has_pairs(rows: Sequence[Mapping[str, Any]], labelling: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from vtlearn.data.memory import ClipMemory, TrainingBatches, evaluation_batches
+from vtlearn.data.memory import PIXELS, ClipMemory, TrainingBatches, evaluation_batches
+from vtlearn.data.transforms import Normalise
 from vtlearn.errors import VtlearnError
 from vtlearn.files import write_json
-from vtlearn.models import count_parameters, create_model, init_from_image
+from vtlearn.models import build_model, count_parameters, create_model, init_from_image, model_config
 from vtlearn.models.cost import model_cost
 from vtlearn.models.small_start import start_positions, start_times, start_weights
 from vtlearn.runtime import choose_device, peak_memory_bytes, seed_everything
+from vtlearn.study.controls import CONTROLS
 from vtlearn.study.heads import SeveralHeads
 from vtlearn.study.jobs import StopRequest, read_job, tell
 from vtlearn.study.pairs import pair_accuracy
-from vtlearn.study.protocol import Protocol
+from vtlearn.study.protocol import Protocol, contestant
 from vtlearn.train.checkpoint import latest_checkpoint, prune_checkpoints, save_checkpoint, step_folder
 from vtlearn.train.evaluate import Evaluation, evaluate
 from vtlearn.train.loop import train_steps
@@ -30,7 +33,7 @@ from vtlearn.train.losses import multi_head_loss
 from vtlearn.train.optim import adamw, warmup_cosine
 
 _WARM_STEPS = 10  # left out of time and throughput: caches and allocators fill
-_EVALUATION_BATCH = 64
+_EVALUATION_BATCH = 16
 _STOPPED = 3  # exit code of a job that was asked to stop and has saved
 
 
@@ -51,6 +54,10 @@ def image_batches(batches: TrainingBatches, labelling: str) -> Any:
 def build(job: dict[str, Any], protocol: Protocol, num_classes: dict[str, int]) -> SeveralHeads:
     """The job's model with its heads, on its start."""
     seed_everything(protocol.seed)
+    if "config" in job:
+        trunk = build_model(type(model_config(contestant(job["name"]).published))(**job["config"]))
+        init_from_image(trunk, load_file(job["image_weights"]))
+        return SeveralHeads(trunk, num_classes)
     size = {"image_size": protocol.image_size}
     if job["kind"] == "image":
         trunk = create_model("vit_samples", **size)
@@ -86,6 +93,7 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
         num_frames=1 if is_image else job["num_frames"],
         shift=protocol.shift,
         seed=protocol.seed,
+        pixels=_pixels(job),
     )
     if is_image:
         batches = image_batches(batches, labellings[0])
@@ -219,16 +227,35 @@ def _finish(
                 "clips": each.clips,
                 "confusion": each.confusion.tolist(),
                 **pair_accuracy(each.confusion, train.class_names[name]),
+                "controls": {},
             }
+        for control, change in CONTROLS.items():
+            for name, each in _measure(model, job, "test", protocol, change).items():
+                result["test"][name]["controls"][control] = each.top1
 
 
-def _measure(model: nn.Module, job: dict[str, Any], split: str, protocol: Protocol) -> dict[str, Evaluation]:
+def _pixels(job: dict[str, Any]) -> Normalise:
+    if "pixels" not in job:
+        return PIXELS
+    return Normalise(tuple(job["pixels"]["mean"]), tuple(job["pixels"]["std"]))
+
+
+def _measure(
+    model: nn.Module,
+    job: dict[str, Any],
+    split: str,
+    protocol: Protocol,
+    change: Callable[[Any], Any] = iter,
+) -> dict[str, Evaluation]:
     if split not in job["clips"]:
         return {}
     clips = ClipMemory.load(job["clips"][split])
+    batches = evaluation_batches(
+        clips, batch_size=_EVALUATION_BATCH, num_frames=job["num_frames"], pixels=_pixels(job)
+    )
     return evaluate(
         model,
-        evaluation_batches(clips, batch_size=_EVALUATION_BATCH, num_frames=job["num_frames"]),
+        change(batches),
         device=next(model.parameters()).device,
         precision=protocol.precision,
     )
