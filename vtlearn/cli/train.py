@@ -192,3 +192,231 @@ def train(
     summary = training.train(settings, root / run, resume=resume, quiet=as_json)
     if training.is_first_process():
         typer.echo(json.dumps(summary, indent=2) if as_json else training.told(summary, root / run))
+
+
+SourceOption = Annotated[str | None, typer.Option(help="Of a single published file: timesformer, vtn …")]
+ClipsOption = Annotated[int | None, typer.Option(help="Clips of each video [default: as published, or 1].")]
+CropsOption = Annotated[int | None, typer.Option(help="Crops of each clip, 1 or 3.")]
+AverageOption = Annotated[str | None, typer.Option(help="Average the views' logits or softmax.")]
+AtOnceOption = Annotated[int, typer.Option(min=1, help="Views in the model at a time.")]
+FrameLimitOption = Annotated[int, typer.Option(help="Frames of a whole video at most; 0 is all.")]
+PositionsOption = Annotated[
+    str, typer.Option(help="Frames past VTN's positions: interpolate, absent, published or reuse.")
+]
+ChunkOption = Annotated[int, typer.Option(min=1, help="Frames in VTN's backbone at a time.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not ask the hub.")]
+WhichOption = Annotated[str, typer.Option(help="Of a run: the best or the last checkpoint.")]
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run, a checkpoint, or a published model.")],
+    data: DataOption = None,
+    samples_seed: SamplesOption = None,
+    hard: HardOption = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    labelling: LabellingOption = None,
+    clips: ClipsOption = None,
+    crops: CropsOption = None,
+    average: AverageOption = None,
+    num_frames: FramesOption = None,
+    frame_stride: StrideOption = None,
+    whole_video: Annotated[bool, typer.Option("--whole-video", help="VTN: all of each video.")] = False,
+    max_frames: FrameLimitOption = 250,
+    positions: PositionsOption = "interpolate",
+    chunk: ChunkOption = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Videos read together.")] = 8,
+    at_once: AtOnceOption = 24,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    workers: WorkersOption = None,
+    source: SourceOption = None,
+    which: WhichOption = "best",
+    offline: OfflineOption = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="A table of all classes.")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file [default: in the run's folder].")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Test a model on a list of clips: rates with interval, classes, calibration, coverage."""
+    from dataclasses import replace
+
+    from vtlearn.errors import require_one_of
+    from vtlearn.files import write_json
+    from vtlearn.study.evaluation import evaluate_trained, list_clips
+    from vtlearn.study.trained import load_trained
+    from vtlearn.study.training import is_first_process
+    from vtlearn.train.runs import ABOUT
+
+    require_one_of("split", split, ("train", "val", "test"))
+    require_one_of("which", which, ("best", "last"))
+    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    if num_frames is not None:
+        trained = replace(trained, num_frames=num_frames)
+    if frame_stride is not None:
+        trained = replace(trained, frame_stride=frame_stride)
+    chosen = _data(data, samples_seed, hard) or {"samples_seed": 0}
+    listed = list_clips(chosen, split, labelling, default=trained.labelling)
+    report = evaluate_trained(
+        trained,
+        listed,
+        split=split,
+        clips=clips,
+        crops=crops,
+        average=average,
+        batch_size=batch_size,
+        at_once=at_once,
+        workers=workers or 0,
+        device=device,
+        precision=precision or "float32",
+        whole=whole_video,
+        at_most=max_frames or None,
+        positions=positions,
+        chunk=chunk,
+        quiet=as_json,
+    )
+    if not is_first_process():
+        return
+    folder = Path(model) if (Path(model) / ABOUT).is_file() else Path()
+    path = write_json(out or folder / f"evaluation_{split}.json", report.as_dict())
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        typer.echo(f"{report.told(per_class)}\n{path}")
+
+
+@app.command()
+def predict(
+    video: Annotated[Path, typer.Argument(help="A video file, of any length.")],
+    model: Annotated[str, typer.Option(help="A run, a checkpoint, or a published model.")],
+    way: Annotated[
+        str, typer.Option(help="clips, sliding (one behind the other), or whole (VTN).")
+    ] = "clips",
+    clips: ClipsOption = None,
+    crops: CropsOption = None,
+    average: AverageOption = None,
+    hop: Annotated[int | None, typer.Option(help="Frames from one sliding clip to the next.")] = None,
+    frame_stride: StrideOption = None,
+    mode: Annotated[str, typer.Option(help="Of whole: end_to_end, chunked or features.")] = "chunked",
+    max_frames: FrameLimitOption = 250,
+    positions: PositionsOption = "interpolate",
+    chunk: ChunkOption = 16,
+    features: Annotated[Path | None, typer.Option(help="File for VTN's features on disk.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
+    overlay: Annotated[Path | None, typer.Option(help="Write a video of where the model looked.")] = None,
+    at_once: AtOnceOption = 8,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    source: SourceOption = None,
+    labelling: LabellingOption = None,
+    which: WhichOption = "best",
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the likeliest classes of a video, and show where the model looked."""
+    from dataclasses import replace
+
+    from vtlearn.runtime import choose_device
+    from vtlearn.study import prediction
+    from vtlearn.study.trained import load_trained
+    from vtlearn.viz.overlay import words_of_overlay
+
+    place = choose_device(device)
+    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    if frame_stride is not None:
+        trained = replace(trained, frame_stride=frame_stride)
+    whole: dict[str, Any] = {}
+    if way == "whole":
+        whole = {"mode": mode, "at_most": max_frames or None, "positions": positions, "chunk": chunk}
+        whole |= {"features": features, "say": lambda line: typer.echo(line, err=True)}
+    found = prediction.predict(
+        trained,
+        video,
+        way=way,
+        clips=clips,
+        crops=crops,
+        average=average,
+        hop=hop,
+        stride=frame_stride,
+        top=top,
+        device=place,
+        precision=precision or "float32",
+        at_once=at_once,
+        **whole,
+    )
+    heat = None
+    if overlay is not None:
+        heat = prediction.write_overlay(trained, video, overlay, device=place)
+    if as_json:
+        told = found.as_dict() | {"overlay": str(overlay) if overlay is not None else None}
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(found.told())
+    if heat is not None:
+        typer.echo(f"{words_of_overlay(heat)}\n{overlay}")
+
+
+@app.command()
+def runs(
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare [default: list all].")] = None,
+    root: RootOption = DEFAULT_ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """List the training runs, or compare some: the settings in which they differ, and their numbers."""
+    from vtlearn.train import runs as kept
+
+    found = [kept.read_run(root / name) for name in names] if names else kept.list_runs(root)
+    rows = kept.compare_runs(found) if names else kept.list_rows(found)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        typer.echo(kept.table_of(rows) if rows else f"{root}: no runs")
+
+
+@app.command()
+def profile(
+    model: ModelArgument = None,
+    config: ConfigOption = None,
+    recipe: Annotated[str | None, typer.Option(help="Name of a recipe.")] = None,
+    data: DataOption = None,
+    samples_seed: SamplesOption = None,
+    hard: HardOption = None,
+    labelling: LabellingOption = None,
+    batch_size: BatchOption = None,
+    num_frames: FramesOption = None,
+    frame_stride: StrideOption = None,
+    crop: CropOption = None,
+    precision: PrecisionOption = None,
+    recompute: Annotated[bool | None, typer.Option("--recompute", help="Activation checkpointing.")] = None,
+    compile_model: Annotated[bool | None, typer.Option("--compile", help="Use torch.compile.")] = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = None,
+    set_: SetOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to measure.")] = 10,
+    trace: Annotated[Path | None, typer.Option(help="File for the profiler's trace.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where a training step's time and memory go: data, transfer, forward, backward, optimiser."""
+    from vtlearn.study.profiling import profile_training
+    from vtlearn.study.training import TrainingSettings
+
+    settings = TrainingSettings.from_flat(
+        _given(
+            config,
+            model=model,
+            recipe=recipe,
+            data=_data(data, samples_seed, hard),
+            labelling=labelling,
+            batch_size=batch_size,
+            num_frames=num_frames,
+            frame_stride=frame_stride,
+            crop=crop,
+            precision=precision,
+            recompute=recompute,
+            compile=compile_model,
+            device=device,
+            workers=workers,
+            options=_options(set_),
+        )
+    )
+    found = profile_training(settings, steps=steps, trace=trace)
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.told())

@@ -370,3 +370,89 @@ def stop_on_signal(*signals: signal.Signals) -> Iterator[StopRequest]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def list_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One row a run for a list: name, when, model, recipe, steps done, and its last numbers.
+
+    >>> one = Run(Path("a"), "a", {"model": "vtn"}, {}, "c" * 40, 0.0, [{"step": 5, "loss": 0.3}])
+    >>> list_rows([one])[0]["commit"], list_rows([one])[0]["loss"]
+    ('cccccccc', 0.3)
+    """
+    return [
+        {
+            "run": run.name,
+            "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started)),
+            "model": run.config.get("model"),
+            "recipe": run.config.get("recipe"),
+            "step": run.last.get("step", 0),
+            "loss": run.last.get("loss"),
+            "val_top1": run.last.get("val_top1"),
+            "clips_per_second": run.last.get("clips_per_second"),
+            "state": "done" if (run.folder / "result.json").is_file() else "not done",
+            "commit": None if run.commit is None else run.commit[:8] + ("+" if "+" in run.commit else ""),
+        }
+        for run in runs
+    ]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned text: a column for each key that any row has, "–" where a row has none.
+
+    >>> print(table_of([{"run": "a", "loss": 0.51234}, {"run": "long", "lr": 0.1}]))
+    run   loss    lr
+    a     0.5123  –
+    long  –       0.1
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [keys, *([_cell(row.get(key)) for key in keys] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(keys))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+
+
+class MetricsFollower:
+    """The rows that were added to a JSON-lines file since it was last asked: what a live curve draws from.
+
+    Args:
+        path: the file; it may not be there yet.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.jsonl"
+    >>> follower = MetricsFollower(path)
+    >>> follower.new_rows()
+    []
+    >>> _ = path.write_text('{"step": 1}' + chr(10) + '{"step": 2')
+    >>> follower.new_rows(), follower.new_rows()
+    ([{'step': 1}], [])
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._read = 0
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        """Whole rows that are new; a line that is still being written waits. A file that became shorter (a
+        resumed run cut it) is read again from its start.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self._read:
+                    self._read = 0
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [json.loads(line) for line in whole.splitlines() if line.strip()]
