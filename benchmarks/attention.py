@@ -4,14 +4,16 @@
     python -m benchmarks.attention                      the same with the peers that are installed here
     python -m benchmarks.attention --quick              a short look; nothing is written
     python -m benchmarks.attention --lengths 4096 --reaches 64 --dtypes float32 --out /tmp
-    python -m benchmarks.attention --device cuda --batch 8
+    python -m benchmarks.attention --add --lengths 16384 --dtypes float32
+    python -m benchmarks.attention --device cuda
 
 First every peer must give the reference's numbers at a small size. Then all implementations of one length
 and mode take turns, round by round, and a ratio is the median over rounds of the peer's time by ours, so that
 a busy machine disturbs all alike. On a CPU the time is this process's CPU time in one thread; warm-up is left
 out. What takes too long or too much memory is left out and named. The full run writes
 ``results/<machine>.json`` and ``docs/pictures/attention-<machine>.png``, and says what falls short of the
-targets.
+targets. On a slow machine ``--add`` measures part of the table again and keeps the rest; every row names the
+commit that it was measured at.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks import targets
-from benchmarks.machine import RESULTS, ceilings, floor_seconds, machine, record
+from benchmarks.machine import RESULTS, ceilings, commit, floor_seconds, machine, record, recorded
 from benchmarks.peers import (
     DILATED,
     IMPLEMENTATIONS,
@@ -78,6 +80,7 @@ class Plan:
     rounds: int = 5
     threads: int = 1
     memory: bool = True
+    commit: str = ""
 
     def problem(self, n: int, reach: int, dtype: str) -> Problem:
         return Problem(n, reach, DTYPES[dtype], self.device, self.batch, self.heads, self.head_dim)
@@ -206,6 +209,7 @@ def measure_group(
                 row["rounds"] = 0 if own is None else len(own)
                 row["peak_bytes"] = peaks.get(member)
                 row["left_out"] = left_out.get(member)
+                row["commit"] = plan.commit
                 rows.append(row)
             if Member(DILATED, reach, dtype) in taken:
                 value = ratio(taken[Member(DILATED, reach, dtype)], mine)
@@ -435,17 +439,53 @@ def measure(plan: Plan, say: Any = print) -> dict[str, Any]:
     if set(GROWS) <= set(plan.lengths) and "float32" in plan.dtypes:
         derived += measure_growth(plan)
     add_rates(plan, rows, roofs)
-    judged = targets.judge(targets.ATTENTION_ON[plan.device], [*quantities(rows), *derived])
     sizes = {"heads": plan.heads, "head_dim": plan.head_dim, "batch": plan.batch, "global_tokens": 1}
     return {
         "sizes": {**sizes, "threads": plan.threads, "rounds": plan.rounds, "device": plan.device},
         "difference_from_reference": equal,
         "ceilings": roofs,
-        "targets": judged,
         "derived": derived,
-        "left_out": left_out(rows),
         "rows": rows,
     }
+
+
+def merged(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """A later result over an earlier one: what was measured again replaces, the rest stays.
+
+    >>> earlier = {"rows": [{"n": 1, "ratio": 2.0}, {"n": 3, "ratio": 4.0}], "derived": []}
+    >>> merged(earlier, {"rows": [{"n": 3, "ratio": 5.0}], "derived": []})["rows"]
+    [{'n': 1, 'ratio': 2.0}, {'n': 3, 'ratio': 5.0}]
+    """
+    whole = {**before, **after}
+    for part in ("difference_from_reference", "ceilings"):
+        if part in before and part in after:
+            whole[part] = {**before[part], **after[part]}
+    about = ("quantity", "n", "reach", "mode", "dtype", "device", "batch", "implementation")
+    for part in ("rows", "derived"):
+        together = {
+            tuple(str(one.get(key)) for key in about): one
+            for one in [*before.get(part, []), *after.get(part, [])]
+        }
+        whole[part] = sorted(together.values(), key=_place)
+    return whole
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    order = row.get("n", 0), row.get("mode", ""), row.get("dtype") != "float32", row.get("reach", 0)
+    return (
+        order if "implementation" not in row else (*order, list(IMPLEMENTATIONS).index(row["implementation"]))
+    )
+
+
+def judged(result: dict[str, Any], device: str) -> dict[str, Any]:
+    """The result with its targets judged and its gaps named, in the order of the record."""
+    found = [*quantities(result["rows"]), *result["derived"]]
+    told = {
+        "targets": targets.judge(targets.ATTENTION_ON[device], found),
+        "left_out": left_out(result["rows"]),
+    }
+    rest = {key: value for key, value in result.items() if key not in ("rows", "derived", *told)}
+    return {**rest, **told, "derived": result["derived"], "rows": result["rows"]}
 
 
 PRELOAD = (
@@ -473,6 +513,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
+    parser.add_argument("--add", action="store_true", help="measure a part, and keep the rest of the record")
     parser.add_argument("--out", type=Path, help="folder for record and pictures, also of a partial run")
     return parser.parse_args(given)
 
@@ -508,21 +549,24 @@ def is_whole(plan: Plan) -> bool:
 def main(given: list[str] | None = None) -> None:
     """Measure, judge, and where everything was measured, record and draw."""
     asked = arguments(given)
-    plan = plan_of(asked)
+    plan = replace(plan_of(asked), commit=commit())
     torch.set_num_threads(plan.threads)
     facts = machine(plan.device)
     result = measure(plan, say=lambda text: print(text, flush=True))
+    if asked.add:
+        result = merged(recorded("attention", facts["name"], asked.out or RESULTS), result)
+    result = judged(result, plan.device)
     print(*(f"left out: {line}" for line in result["left_out"]), sep="\n")
     print(rates(result["rows"], result["ceilings"]))
     print(targets.verdict(result["targets"]))
-    if asked.out is None and not is_whole(plan):
-        print("A partial run: nothing is written (--out names a folder).")
+    if asked.out is None and not asked.add and not is_whole(plan):
+        print("A partial run: nothing is written (--out names a folder, --add adds to the record).")
         return
     from vtlearn.files import written_aside
     from vtlearn.viz.digest import describe, to_png
 
     print(record("attention", facts, result, asked.out or RESULTS).name)
-    for dtype in plan.dtypes:
+    for dtype in dict.fromkeys(row["dtype"] for row in result["rows"]):
         ending = "" if dtype == "float32" else f"-{dtype}"
         title = f"Windowed attention, {dtype}: {facts.get('gpu', facts['cpu'])}, torch {facts['torch']}"
         figure = draw(result["rows"], dtype, title)

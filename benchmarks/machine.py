@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def machine(device: str = "cpu") -> dict[str, Any]:
     return facts
 
 
+def commit() -> str:
+    """The commit of this checkout, with a plus where the library was changed since; empty without git."""
+    told = []
+    for arguments in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "vtlearn"]):
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+        )
+        told.append(done.stdout.strip())
+    return told[0] + ("+" if told[0] and told[1] else "")
+
+
 def ceilings(device: str, dtype: torch.dtype) -> dict[str, float]:
     """The best seen now of what no kernel passes: matrix products, exponentials, and moving bytes.
 
@@ -101,6 +113,13 @@ def floor_seconds(roof: dict[str, float], *, flops: float, exponentials: float, 
             bytes_moved / roof["bytes_per_second"],
         )
     )
+
+
+def recorded(part: str, name: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """What a machine's file holds of one benchmark; nothing where there is none."""
+    path = folder / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()).get(part, {}) if path.exists() else {}
+    return found
 
 
 def record(part: str, facts: dict[str, Any], result: dict[str, Any], folder: Path = RESULTS) -> Path:

@@ -37,12 +37,13 @@ ROW = {
     "rounds": int,
     "peak_bytes": (int, type(None)),
     "left_out": (str, type(None)),
+    "commit": str,
 }
 
 
 @pytest.fixture(scope="module")
 def result():
-    return attention.measure(TINY, say=lambda text: None)
+    return attention.judged(attention.measure(TINY, say=lambda text: None), "cpu")
 
 
 def test_every_row_has_the_same_fields_of_the_same_types(result):
@@ -178,6 +179,17 @@ def test_recording_one_benchmark_keeps_the_other(tmp_path):
     }
 
 
+def test_a_part_measured_again_replaces_that_part_alone(result):
+    again = {**result, "rows": [{**row, "milliseconds": -1.0} for row in result["rows"][:3]]}
+    whole = attention.judged(attention.merged(result, again), "cpu")
+    assert len(whole["rows"]) == len(result["rows"])
+    assert [row["milliseconds"] == -1.0 for row in whole["rows"]].count(True) == 3
+    assert [row["implementation"] for row in whole["rows"]] == [
+        row["implementation"] for row in result["rows"]
+    ]
+    assert len(whole["derived"]) == len(result["derived"])
+
+
 def made_up_rows():
     times = {256: 1.5, 1024: 4.0}
     own = {"reach": 5, "mode": "forward", "dtype": "float32"}
@@ -235,7 +247,7 @@ def test_a_long_call_is_left_out_by_what_shorter_ones_took():
     assert left_out[member] == "about 120 s a call"
 
 
-@pytest.mark.parametrize("module", [targets, timing, machine])
+@pytest.mark.parametrize("module", [targets, timing, machine, attention])
 def test_the_examples_in_the_docstrings_hold(module):
     found = doctest.testmod(module)
     assert found.attempted > 0
@@ -269,7 +281,8 @@ def test_models_share_weights_and_rows_have_the_same_fields():
     assert apart is not None
     assert apart < 1e-5
     assert [row["implementation"] for row in rows] == [peers.OURS, targets.HF_TIMESFORMER] * 2
-    fields = {key: kind for key, kind in ROW.items() if key not in ("n", "reach", "batch")} | {"model": str}
+    fields = {key: kind for key, kind in ROW.items() if key not in ("n", "reach", "batch", "commit")}
+    fields["model"] = str
     for row in rows:
         assert set(row) == set(fields)
         for field, kind in fields.items():
