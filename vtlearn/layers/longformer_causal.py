@@ -93,16 +93,17 @@ class CausalLongformerLayer(LongformerLayer):
         seen = new if past is None else [torch.cat(pair, dim=2) for pair in zip(past, new, strict=True)]
         partners = [heads(project, readers) for project in projections]
         queries = (heads(attention.query, x), heads(attention.query_global, readers))
-        results = []
-        for number, (tokens, query) in enumerate(zip((x, readers), queries, strict=True)):
+        read = []
+        for number, query in enumerate(queries):
             k, v = seen[2 * number : 2 * number + 2]
             partner_k, partner_v = partners[2 * number : 2 * number + 2]
             out = self.recent(query, k, v, partner_k, partner_v, dropout_p)
-            update = self.dropout(self.attention_output(out.transpose(1, 2).flatten(2)))
-            tokens = self.attention_norm(tokens + update)
-            results.append(self.output_norm(tokens + self.transform(tokens)))
+            read.append(out.transpose(1, 2).flatten(2))
+        update = self.dropout(self.attention_output(torch.cat(read)))
+        both = self.attention_norm(torch.cat([x, readers]) + update)
+        both = self.output_norm(both + self.transform(both))
         first = max(seen[0].shape[2] - self.recent.reach, 0)
-        return results[0], results[1], Recent(*(tensor[:, :, first:] for tensor in seen))
+        return both[: len(x)], both[len(x) :], Recent(*(tensor[:, :, first:] for tensor in seen))
 
 
 class CausalLongformerEncoder(LongformerEncoder):
