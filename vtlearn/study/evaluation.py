@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,24 +71,8 @@ def list_clips(
     if not records:
         raise DataError(f"{where}: no clips in split {split!r}, only in {', '.join(clips.split_names)}")
     (names,) = clips.class_names.values()
-    gone = missing if len(clips.split_names) == 1 else ()
-    if missing and not gone:
-        gone = _missing_of(data, split, missing)
+    gone = tuple(each for each in missing if each.split in (None, split))
     return Listed(records, tuple(names), gone, where)
-
-
-def _missing_of(data: Mapping[str, Any], split: str, missing: Sequence[LeftOut]) -> tuple[LeftOut, ...]:
-    """Those of the missing clips whose row is of this split."""
-    from vtlearn.data.kinetics import SPLIT_NAMES, read_annotations
-
-    top, wanted = Path(str(data["folder"])), {each.name for each in missing}
-    found = set()
-    for folder in (top, top / "annotations"):
-        for path in sorted(folder.glob("*.csv*")) if folder.is_dir() else ():
-            for row in read_annotations(path):
-                if SPLIT_NAMES.get(row.split.lower(), row.split) == split and row.clip_name in wanted:
-                    found.add(row.clip_name)
-    return tuple(each for each in missing if each.name in found)
 
 
 class ViewsDataset(Dataset[Mapping[str, Any]]):

@@ -158,7 +158,7 @@ def frame_attention(
         ArgumentError: a model without attention over patches.
     """
     inner = model.several.trunk if isinstance(model, OneHead) else model
-    with torch.inference_mode(), record_attention(model) as record:
+    with torch.inference_mode(), record_attention(inner) as record:
         model(clips, *(() if frame_index is None else (frame_index,)))
     frames = clips.shape[1]
     if isinstance(inner, TimeSformer):

@@ -26,7 +26,7 @@ def scaled_heat(heat: Float[Tensor, "T h w"]) -> Float[Tensor, "T h w"]:
 
 
 def overlay_frames(
-    frames: UInt8[Tensor, "T H W C"], heat: Float[Tensor, "T h w"], *, strength: float = 0.6
+    frames: UInt8[Tensor, "T H W C"], heat: Float[Tensor, "n h w"], *, strength: float = 0.6
 ) -> UInt8[Tensor, "T H W C"]:
     """Frames under a colour map of heat, darkened where there is little: bright places are looked at most.
 
