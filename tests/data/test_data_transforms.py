@@ -18,6 +18,7 @@ from vtlearn.data.transforms import (
     RandomResizedCrop,
     RandomShift,
     ResizeShortSide,
+    ShortSideJitter,
     Transform,
     changed_by_flip,
     short_side_size,
@@ -29,6 +30,7 @@ RANDOM: list[Transform] = [
     RandomCrop(11),
     RandomShift(3),
     RandomResizedCrop(11),
+    ShortSideJitter(13, 29, 11),
     RandomFlip({"label": ["run", "walk"]}),
     ColourJitter(0.4, 0.4, 0.4),
     Compose((RandomShift(2), RandomCrop(13), ColourJitter(brightness=0.3))),
@@ -109,6 +111,17 @@ def test_shift_moves_and_holds_the_edge() -> None:
     assert torch.equal(RandomShift(0)(clips, seeded(0)), clips)
 
 
+def test_jitter_resizes_before_it_crops() -> None:
+    ramp = torch.arange(23.0).expand(300, 1, 3, 17, 23)
+    out = ShortSideJitter(17, 34, 9)(ramp, seeded(0))
+    steps = (out[..., 4, -2] - out[..., 4, 1])[:, 0, 0] / 6  # inside, away from edges: pixels of the ramp
+    assert out.shape == (300, 1, 3, 9, 9)
+    assert 0.45 < steps.min() < 0.56
+    assert 0.94 < steps.max() < 1.06
+    fixed = ShortSideJitter(20, 34, 9)(ramp)
+    assert torch.equal(fixed, CentreCrop(9)(ResizeShortSide(20)(ramp)))
+
+
 def test_three_crops_cover_the_picture() -> None:
     clips = static_clips()
     left, middle, right = three_crops(clips, 17)
@@ -187,6 +200,8 @@ def test_normalisation_of_each_published_model(name: str) -> None:
         (lambda: three_crops(static_clips(), 11), "size"),
         (lambda: RandomCrop(0), "size"),
         (lambda: RandomShift(-1), "pixels"),
+        (lambda: ShortSideJitter(10, 20, 11), "smallest"),
+        (lambda: ShortSideJitter(12, 11, 11), "largest"),
         (lambda: RandomFlip({}, probability=1.5), "probability"),
         (lambda: ColourJitter(contrast=2.0), "contrast"),
         (lambda: RandomResizedCrop(8, area=(0.5, 0.2)), "area"),

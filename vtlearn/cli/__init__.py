@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import sys
 
-from vtlearn.cli import compare, course, kinetics, machine, models, samples, train
+from vtlearn.cli import compare, course, data, kinetics, machine, models, samples, train
 from vtlearn.cli.app import app
 from vtlearn.errors import VtlearnError
 
-__all__ = ["app", "compare", "course", "kinetics", "machine", "main", "models", "samples", "train"]
+__all__ = ["app", "compare", "course", "data", "kinetics", "machine", "main", "models", "samples", "train"]
 
 
 def main() -> None:

@@ -43,22 +43,49 @@ def kinetics_check(
 
 @kinetics_app.command("subset")
 def kinetics_subset(
-    name: Annotated[str, typer.Argument(help="mini10 or mini40.")],
-    train: Annotated[Path, typer.Option(help="The published train.csv.")],
-    val: Annotated[Path, typer.Option(help="The published val.csv.")],
     out: Annotated[Path, typer.Option(help="Folder for the subset's CSV files.")],
+    name: Annotated[
+        str | None, typer.Argument(help="mini10 or mini40 [default: as the options say].")
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="The published annotations of train.")] = None,
+    val: Annotated[Path | None, typer.Option(help="The published annotations of val.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels with commas between, or how many to draw [default: all with enough clips]."
+        ),
+    ] = None,
+    per_class: Annotated[int, typer.Option(help="Training clips of each class.")] = 50,
+    val_per_class: Annotated[int, typer.Option(help="Validation clips of each class.")] = 20,
+    motion_share: Annotated[float, typer.Option(help="Share of the classes drawn for motion.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
 ) -> None:
-    """Draw a class-balanced subset of Kinetics by rule and seed, and write its CSV files."""
+    """Draw a class-balanced subset by rule and seed, no source in two splits, and write its CSV files."""
     from dataclasses import replace
 
     from vtlearn.data.kinetics import read_annotations
-    from vtlearn.data.subset import SUBSETS, draw_subset, write_subset
-    from vtlearn.errors import require_one_of
+    from vtlearn.data.subset import SUBSETS, SubsetRule, draw_subset, write_subset
+    from vtlearn.errors import DataError, require_one_of
 
-    require_one_of("name", name, SUBSETS)
-    rows = {"train": read_annotations(train), "val": read_annotations(val)}
-    for path in write_subset(out, draw_subset(rows, replace(SUBSETS[name], seed=seed))).values():
+    files = {split: path for split, path in (("train", train), ("val", val)) if path is not None}
+    if not files:
+        raise DataError("no annotations to draw from: give --train, --val or both")
+    if name is not None:
+        require_one_of("name", name, SUBSETS)
+        rule = replace(SUBSETS[name], seed=seed)
+    else:
+        counts = {"train": per_class, "val": val_per_class}
+        count = int(classes) if classes is not None and classes.strip().isdecimal() else None
+        labels = None if classes is None or count is not None else _labels(classes)
+        rule = SubsetRule(
+            num_classes=count,
+            clips_per_class={split: counts[split] for split in files},
+            motion_share=motion_share,
+            classes=labels,
+            seed=seed,
+        )
+    rows = {split: read_annotations(path) for split, path in files.items()}
+    for path in write_subset(out, draw_subset(rows, rule)).values():
         typer.echo(path)
 
 
@@ -66,26 +93,60 @@ def kinetics_subset(
 def kinetics_download(
     out: Annotated[Path, typer.Option(help="Folder for the clips.")],
     release: Annotated[str, typer.Option(help="400, 600 or 700_2020.")] = "400",
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test [default: val; a subset's own splits].")
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="mini10, mini40, or a folder with a subset's CSV files.")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help="Labels, with commas between [default: all].")] = None,
     per_class: Annotated[int | None, typer.Option(help="Clips of each label at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of a named subset's draw.")] = 0,
     mirror: Annotated[str | None, typer.Option(help="Base address of the mirror.")] = None,
 ) -> None:
     """Fetch chosen clips from the public mirror as its archives stream by; exit code 1 if any is missing."""
+    from dataclasses import replace
+
     from vtlearn.data.download import MIRROR, download_clips, fetch_annotations
-    from vtlearn.errors import DataError
+    from vtlearn.data.kinetics import Annotation, read_annotations
+    from vtlearn.data.subset import SUBSETS, draw_subset
+    from vtlearn.errors import ArgumentError, DataError
 
     address = mirror or MIRROR
-    rows = fetch_annotations(release, split, mirror=address, folder=out / ".annotations")
-    if classes is not None:
-        wanted = [label.strip() for label in classes.split(",")]
-        unknown = sorted(set(wanted) - {row.label for row in rows})
-        if unknown:
-            raise DataError(f"k{release} {split}: no clip has the label {unknown[0]!r}")
-        rows = [row for row in rows if row.label in wanted]
-    fetched = download_clips(
-        rows, out, release=release, split=split, per_class=per_class, mirror=address, progress=True
-    )
-    typer.echo(fetched.describe())
-    if fetched.absent or fetched.failed:
+
+    def published(split: str) -> list[Annotation]:
+        return fetch_annotations(release, split, mirror=address, folder=out / ".annotations")
+
+    wanted: dict[str, list[Annotation]]
+    if subset is None:
+        wanted = {split or "val": published(split or "val")}
+    elif subset in SUBSETS:
+        rule = replace(SUBSETS[subset], seed=seed)
+        wanted = draw_subset({name: published(name) for name in rule.clips_per_class}, rule)
+    elif Path(subset).is_dir():
+        wanted = {path.stem: read_annotations(path) for path in sorted(Path(subset).glob("*.csv"))}
+    else:
+        raise ArgumentError("subset", subset, f"one of {', '.join(SUBSETS)} or a folder with its CSV files")
+    if subset is not None and split is not None:
+        if split not in wanted:
+            raise DataError(f"the subset {subset} has no split {split!r}")
+        wanted = {split: wanted[split]}
+    incomplete = False
+    for part, rows in wanted.items():
+        if classes is not None:
+            labels = _labels(classes)
+            unknown = sorted(set(labels) - {row.label for row in rows})
+            if unknown:
+                raise DataError(f"k{release} {part}: no clip has the label {unknown[0]!r}")
+            rows = [row for row in rows if row.label in labels]
+        fetched = download_clips(
+            rows, out, release=release, split=part, per_class=per_class, mirror=address, progress=True
+        )
+        typer.echo(f"{part}: {fetched.describe()}")
+        incomplete = incomplete or bool(fetched.absent or fetched.failed)
+    if incomplete:
         raise typer.Exit(1)
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(label.strip() for label in text.split(",") if label.strip())

@@ -14,9 +14,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Shaped, UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vtlearn.data.decode import TIME_LIMIT, open_video
+from vtlearn.data.cache import FeatureCache, FrameCache
+from vtlearn.data.decode import TIME_LIMIT, open_video, require_decoder
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import FrameSampler
 from vtlearn.data.transforms import Transform, short_side_size
@@ -45,6 +48,7 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
         seed: of the draws.
         decoder: as for `open_video`.
         time_limit: seconds for one clip.
+        cache: keeps decoded videos at ``short_side``; None decodes each time.
     """
 
     def __init__(
@@ -58,9 +62,11 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
         seed: int = 0,
         decoder: str | None = None,
         time_limit: float = TIME_LIMIT,
+        cache: FrameCache | None = None,
     ) -> None:
         if short_side is not None:
             require_positive(short_side=short_side)
+        require_decoder(decoder)
         self.records = tuple(records)
         self.sampler = sampler
         self.short_side = short_side
@@ -69,6 +75,7 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
         self.seed = seed
         self.decoder = decoder
         self.time_limit = time_limit
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.records)
@@ -78,21 +85,87 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
         record = self.records[index]
         generator = clip_generator(self.seed, epoch, index) if self.random else None
         try:
-            with open_video(record.path, self.decoder, time_limit=self.time_limit) as video:
-                chosen = self.sampler(video.num_frames, generator)
-                size = None if self.short_side is None else short_side_size(*video.size, self.short_side)
-                frames = video.frames(chosen, None if size == video.size else size)
+            frames, chosen = self.read(record, generator)
         except DataError as error:
             return {"skipped": LeftOut(str(record.path), str(error).removeprefix(f"{record.path}: "))}
-        clip = frames.permute(0, 3, 1, 2)[None]
-        if self.transform is not None:
-            clip = self.transform(clip, generator)
         return {
-            "clip": clip[0].contiguous(),
+            "clip": self.finish(frames, generator),
             "frame_index": torch.tensor(chosen),
             "labels": dict(record.labels),
             "path": str(record.path),
         }
+
+    def read(
+        self, record: ClipRecord, generator: torch.Generator | None = None
+    ) -> tuple[UInt8[Tensor, "T H W C"], list[int]]:
+        """A clip's frames as they come from the decoder or the cache, and their numbers.
+
+        Raises:
+            DataError: the clip cannot be read.
+        """
+        kept: dict[str, Any] = {"decoder": self.decoder, "time_limit": self.time_limit}
+        if self.cache is not None:
+            with self.cache.open(record.path, short_side=self.short_side, **kept) as video:
+                chosen = self.sampler(video.num_frames, generator)
+                return video.frames(chosen), chosen
+        with open_video(record.path, **kept) as video:
+            chosen = self.sampler(video.num_frames, generator)
+            size = None if self.short_side is None else short_side_size(*video.size, self.short_side)
+            return video.frames(chosen, None if size == video.size else size), chosen
+
+    def finish(
+        self, frames: UInt8[Tensor, "T H W C"], generator: torch.Generator | None = None
+    ) -> Shaped[Tensor, "T C h w"]:
+        """Frames as they were read → the clip of an item."""
+        clip = frames.permute(0, 3, 1, 2)[None]
+        if self.transform is not None:
+            clip = self.transform(clip, generator)
+        return clip[0].contiguous()
+
+
+class FeatureDataset(Dataset[Mapping[str, Any]]):
+    """Features that a frozen backbone made earlier, in the place of clips: ``"clip"`` is ``(T, D)``.
+
+    ``"frame_index"`` holds the frames that the features stand for, as VTN is told them. A video without
+    features is skipped and named.
+
+    Args:
+        records: the clips.
+        cache: their features.
+        sampler: chooses among each video's features as if they were frames.
+        random: draw at random.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ClipRecord],
+        cache: FeatureCache,
+        sampler: FrameSampler,
+        *,
+        random: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.records = tuple(records)
+        self.cache = cache
+        self.sampler = sampler
+        self.random = random
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: int | ClipKey) -> Mapping[str, Any]:
+        epoch, index = key if isinstance(key, ClipKey) else ClipKey(0, key)
+        record = self.records[index]
+        generator = clip_generator(self.seed, epoch, index) if self.random else None
+        try:
+            chosen = self.sampler(len(self.cache.frame_index(record.path)), generator)
+            features, frames = self.cache.load(record.path, chosen)
+        except DataError as error:
+            return {"skipped": LeftOut(str(record.path), str(error).removeprefix(f"{record.path}: "))}
+        labels = dict(record.labels)
+        return {"clip": features, "frame_index": frames, "labels": labels, "path": str(record.path)}
 
 
 def clip_generator(seed: int, epoch: int, index: int) -> torch.Generator:

@@ -115,6 +115,42 @@ class RandomCrop:
 
 
 @dataclass(frozen=True)
+class ShortSideJitter:
+    """Resize the shorter side to a random number of pixels, then take a random square, for each clip.
+
+    Without a generator the shorter side gets the smallest of the sizes, and the square is central.
+
+    Source: VGG's scale jittering (Simonyan and Zisserman 2014, section 3.1.1, arXiv 1409.1556); for clips
+    from 256 to 320 pixels and squares of 224, as TimeSformer is trained (arXiv 2102.05095, section 4).
+
+    Args:
+        smallest, largest: of the shorter side.
+        crop: side of the square.
+    """
+
+    smallest: int
+    largest: int
+    crop: int
+
+    def __post_init__(self) -> None:
+        require_positive(crop=self.crop)
+        require(self.crop <= self.smallest, "smallest", self.smallest, f"at least the crop, {self.crop}")
+        require(self.smallest <= self.largest, "largest", self.largest, f"at least {self.smallest}")
+
+    def __call__(self, clips: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if generator is None:
+            return CentreCrop(self.crop)(ResizeShortSide(self.smallest)(clips))
+        sizes = torch.randint(self.smallest, self.largest + 1, (len(clips),), generator=generator).tolist()
+        crop = RandomCrop(self.crop)
+        return torch.cat(
+            [
+                crop(ResizeShortSide(size)(clip[None]), generator)
+                for clip, size in zip(clips, sizes, strict=True)
+            ]
+        )
+
+
+@dataclass(frozen=True)
 class RandomShift:
     """Move each clip by up to ``pixels`` in each direction, its frames alike; edge pixels fill the gap."""
 

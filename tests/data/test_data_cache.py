@@ -1,0 +1,154 @@
+"""Caches: the same frames and features as without them, within the bound, and of this very video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vtlearn.data import cache as caches
+from vtlearn.data.cache import FeatureCache, FrameCache
+from vtlearn.data.decode import VideoReader, decode_all, open_video
+from vtlearn.data.kinetics import ClipRecord
+from vtlearn.data.loader import ClipDataset, ClipLoader, FeatureDataset, InTurn, Shuffled
+from vtlearn.data.sampling import SegmentSampler, StridedSampler
+from vtlearn.data.transforms import RandomCrop
+from vtlearn.errors import ArgumentError, DataError
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory, clip_writer: Callable[..., np.ndarray]) -> list[Path]:
+    """Five videos of 7 frames, 20 × 30."""
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(5):
+        clip_writer(folder / f"v{i}.mp4", num_frames=7, height=20, width=30, seed=i)
+    return sorted(folder.iterdir())
+
+
+ONE = 7 * 20 * 30 * 3  # bytes of a decoded video
+
+
+@pytest.mark.parametrize("short_side", [None, 13])
+def test_the_same_frames_as_without(
+    videos: list[Path], tmp_path: Path, short_side: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = FrameCache(tmp_path / "cache", max_bytes=10 * ONE)
+    with open_video(videos[0]) as video:
+        expected = video.frames([6, 0, 3, 3], None if short_side is None else (13, 20))
+        facts = (video.num_frames, video.fps, video.decoder)
+    with kept.open(videos[0], short_side=short_side) as first:
+        assert torch.equal(first.frames([6, 0, 3, 3]), expected)
+
+    def refuse(*_: object, **__: object) -> VideoReader:
+        raise AssertionError("decoded twice")
+
+    monkeypatch.setattr(caches, "open_video", refuse)
+    with kept.open(videos[0], short_side=short_side) as again:
+        assert torch.equal(again.frames([6, 0, 3, 3]), expected)
+        assert (again.num_frames, again.fps, again.decoder) == facts
+        assert again.size == tuple(expected.shape[1:3])
+
+
+def test_the_bound_is_kept_and_the_unused_goes_first(videos: list[Path], tmp_path: Path) -> None:
+    kept = FrameCache(tmp_path, max_bytes=3 * (ONE + 4200))
+    for turn, video in enumerate([*videos[:3], videos[0], videos[3]]):
+        with kept.open(video):
+            pass
+        for path in tmp_path.iterdir():  # a clock coarser than this test
+            os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 10**9))
+        assert kept.num_bytes() <= kept.max_bytes, turn
+    names = {path.name for path in tmp_path.iterdir()}
+    assert len(names) == 3
+    expected = {caches._key(videos[i], "frames", "None") + ".safetensors" for i in (0, 2, 3)}
+    assert names == expected
+    small = FrameCache(tmp_path / "small", max_bytes=ONE - 1)
+    with small.open(videos[0], short_side=None) as video:
+        assert torch.equal(video.frames(range(7)), decode_all(videos[0]))
+    assert small.num_bytes() == 0
+
+
+def test_an_open_video_survives_its_removal(videos: list[Path], tmp_path: Path) -> None:
+    kept = FrameCache(tmp_path, max_bytes=ONE + 4200)
+    with kept.open(videos[0]) as first:
+        with kept.open(videos[1]):
+            pass
+        assert torch.equal(first.frames([5]), decode_all(videos[0])[[5]])
+
+
+def test_a_changed_video_and_a_damaged_file_are_decoded_anew(videos: list[Path], tmp_path: Path) -> None:
+    video = tmp_path / "v.mp4"
+    video.write_bytes(videos[0].read_bytes())
+    kept = FrameCache(tmp_path / "cache", max_bytes=10 * ONE)
+    for source in (videos[0], videos[1]):
+        video.write_bytes(source.read_bytes())
+        os.utime(video, ns=(1, hash(source.name) % 10**9))
+        with kept.open(video) as opened:
+            assert torch.equal(opened.frames(range(7)), decode_all(source))
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    with kept.open(video) as opened:
+        assert torch.equal(opened.frames(range(7)), decode_all(videos[1]))
+    with pytest.raises(DataError, match=r"absent\.mp4: cannot be opened"):
+        kept.open(tmp_path / "absent.mp4")
+    with pytest.raises(ArgumentError, match=r"^max_bytes must be"):
+        FrameCache(tmp_path, max_bytes=0)
+
+
+def test_batches_are_the_same_through_the_cache_and_its_workers(videos: list[Path], tmp_path: Path) -> None:
+    records = [ClipRecord(path=path, labels={"label": i}) for i, path in enumerate(videos)]
+    records.append(ClipRecord(path=tmp_path / "gone.mp4", labels={"label": 9}))
+
+    def loader(cache: FrameCache | None, workers: int) -> ClipLoader:
+        dataset = ClipDataset(
+            records,
+            StridedSampler(3, 2),
+            short_side=16,
+            transform=RandomCrop(13),
+            random=True,
+            cache=cache,
+        )
+        return ClipLoader(dataset, Shuffled(6), batch_size=4, num_workers=workers)
+
+    plain = loader(None, 0)
+    kept = loader(FrameCache(tmp_path / "cache", max_bytes=3 * ONE), 2)
+    for _ in range(2):
+        for one, other in zip(plain, kept, strict=True):
+            assert one["path"] == other["path"]
+            assert torch.equal(one["clip"], other["clip"])
+    assert [entry.name for entry in kept.skipped] == [str(tmp_path / "gone.mp4")]
+
+
+def test_features_are_computed_once_and_read_by_the_frame(videos: list[Path], tmp_path: Path) -> None:
+    kept = FeatureCache(tmp_path, "vit_tiny 0123")
+    computed = []
+
+    def compute(video: VideoReader) -> tuple[torch.Tensor, torch.Tensor]:
+        computed.append(video.path)
+        index = torch.arange(0, video.num_frames, 2)
+        return index[:, None] * torch.ones(1, 5) + len(computed), index
+
+    for video in [*videos[:3], *videos[:3]]:
+        kept.fill(video, compute)
+    assert computed == [str(video) for video in videos[:3]]
+    features, index = kept.load(videos[1], [3, 0])
+    assert index.tolist() == [6, 0]
+    assert features.tolist() == [[8.0] * 5, [2.0] * 5]
+    assert kept.load(videos[1])[0].shape == (4, 5)
+    assert videos[3] not in kept
+    with pytest.raises(DataError, match=r"v1\.mp4: no features by 'another'"):
+        FeatureCache(tmp_path, "another").load(videos[1])
+    with pytest.raises(ArgumentError, match=r"^backbone must be"):
+        FeatureCache(tmp_path, "")
+
+    records = [ClipRecord(path=path, labels={"label": i}) for i, path in enumerate(videos[:4])]
+    dataset = FeatureDataset(records, kept, SegmentSampler(2), random=True)
+    loader = ClipLoader(dataset, InTurn(4), batch_size=3, num_workers=1)
+    (batch,) = list(loader)
+    assert batch["clip"].shape == (3, 2, 5)
+    assert torch.equal(batch["clip"][..., 0], batch["frame_index"] + torch.arange(1, 4)[:, None])
+    assert batch["labels"]["label"].tolist() == [0, 1, 2]
+    assert [Path(entry.name).name for entry in loader.skipped] == ["v3.mp4"]
