@@ -56,7 +56,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 MODES = ("forward", "training")
 LONGEST_CALL = 90.0
 """Seconds: what is expected to take longer is left out."""
-LONGEST_FOR_MEMORY = 3.0
+LONGEST_FOR_MEMORY = 1.5
 """Seconds: the memory of a call that takes longer is not measured."""
 COMPILED_MEMORY_AT = 4096
 """Memory of what must be compiled is measured at this length alone."""
