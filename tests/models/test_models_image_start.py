@@ -10,7 +10,9 @@ from vtlearn.models import ViT, ViTConfig, build_model, init_from_image, tiny_tw
 from vtlearn.models.resnet import ResNet, ResNetConfig
 
 
-def image_model(activation: str = "gelu", image_size: object = (8, 20), depth: int = 2) -> ViT:
+def image_model(
+    activation: str = "gelu", image_size: object = (8, 20), depth: int = 2, pooling: str = "token"
+) -> ViT:
     torch.manual_seed(1)
     model = ViT(
         ViTConfig(
@@ -21,6 +23,7 @@ def image_model(activation: str = "gelu", image_size: object = (8, 20), depth: i
             num_heads=2,
             mlp_ratio=1.5,
             activation=activation,
+            pooling=pooling,
         )
     ).eval()
     with torch.no_grad():
@@ -48,6 +51,25 @@ def test_timesformer_on_identical_frames_is_the_image_model(scheme):
     images, clips = still()
     features = started(f"timesformer_{scheme}", image).forward_features(clips)
     torch.testing.assert_close(features, image.forward_features(images), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["base", "base_space", "base_axial", "base_joint"])
+def test_a_start_from_an_image_model_that_averages_its_patches(scheme):
+    image = image_model(pooling="mean")
+    images, clips = still()
+    model = started(f"timesformer_{scheme}", image, pooling="mean")
+    same = torch.allclose(model.forward_features(clips), image.forward_features(images), atol=1e-5)
+    # other attention mixes: joint attention sees every patch three times and its class token once
+    assert same == (scheme in ("base", "base_space"))
+    by_token = started(f"timesformer_{scheme}", image)
+    assert not torch.allclose(by_token.forward_features(clips), image.forward_features(images), atol=1e-2)
+
+
+def test_a_backbone_that_averages_its_patches_keeps_its_vectors():
+    image = image_model(pooling="mean")
+    images, clips = still()
+    model = started("vtn_samples", image, backbone__pooling="mean")
+    torch.testing.assert_close(model.frame_features(clips)[:, 1], image.forward_features(images))
 
 
 def test_timesformer_on_different_frames_is_not_the_mean_of_image_models():

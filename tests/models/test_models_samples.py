@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vtlearn.models import ViT, count_parameters, create_model, init_from_image, model_config, model_names
+from vtlearn.models.baselines import GRU
 from vtlearn.models.catalogue import build_model
 
 SMALL = [name for name in model_names() if "samples" in name]
@@ -65,3 +66,20 @@ def test_starts_from_an_image_model(name):
     changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
     assert any("blocks.3.mlp.fc1.weight" in key for key in changed)
     assert model(inputs(model)).isfinite().all()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_recurrent_network_is_torchs(monkeypatch, depth):
+    torch.manual_seed(0)
+    ours = GRU(7, 5, depth)
+    torch.manual_seed(0)
+    theirs = torch.nn.GRU(7, 5, depth, batch_first=True)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert all(
+        torch.equal(one, other) for one, other in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
+    x = torch.randn(2, 11, 7)
+    expected, _ = theirs(x)
+    torch.testing.assert_close(ours(x), expected)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(ours(x), expected)

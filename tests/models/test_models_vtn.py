@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -168,6 +172,29 @@ def test_any_module_that_maps_images_to_vectors():
     assert vtn(*video()).shape == (2, 7)
     with pytest.raises(ArgumentError, match=r"backbone must be a configuration, or a module handed to VTN"):
         VTN(tiny_twin("vtn_samples", backbone=None))
+
+
+def test_a_timm_name_where_timm_is_installed(monkeypatch):
+    """A module that stands in for timm: its name, its ``create_model``, and no head."""
+    asked = []
+
+    def create_timm_model(name: str, num_classes: int) -> nn.Module:
+        asked.append((name, num_classes))
+        return nn.Sequential(nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten())
+
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_timm_model))
+    config = tiny_twin("vtn_samples", backbone="timm/some_net.in1k")
+    vtn = build_model(config).eval()
+    assert asked == [("some_net.in1k", 0)]
+    clips, index = video()
+    with torch.no_grad():
+        assert vtn(clips, index).shape == (2, 7)
+        features = vtn.frame_features(clips, chunk=3)
+        torch.testing.assert_close(vtn.classify_features(features, index), vtn(clips, index))
+    assert type(config)(**dataclasses.asdict(config)) == config
+    wrong = build_model(tiny_twin("vtn_samples", backbone="timm/some_net.in1k", embed_dim=26))
+    with pytest.raises(ArgumentError, match=r"backbone's output must be of shape \(14, 26\), got \(14, 24\)"):
+        wrong(*video())
 
 
 def test_a_timm_name_without_timm():

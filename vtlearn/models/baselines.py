@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -108,10 +109,54 @@ class FrameAverage(_Framewise):
         return self.frame_features(clips).mean(dim=1)
 
 
+class GRU(nn.Module):
+    """Gated recurrent units in layers (Cho et al., arXiv 1406.1078), with ``nn.GRU``'s weights and names.
+
+    ``torch.compile`` does not take ``nn.GRU`` into a graph; here the loop over time is unrolled while
+    compiling.
+
+    >>> states = GRU(3, 5, num_layers=2)(torch.zeros(2, 7, 3))
+    >>> states.shape
+    torch.Size([2, 7, 5])
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, num_layers: int = 1) -> None:
+        super().__init__()
+        self.hidden_dim, self.num_layers = hidden_dim, num_layers
+        for layer in range(num_layers):
+            width = input_dim if layer == 0 else hidden_dim
+            shapes: dict[str, tuple[int, ...]]
+            shapes = {"weight_ih": (3 * hidden_dim, width), "weight_hh": (3 * hidden_dim, hidden_dim)}
+            shapes |= {"bias_ih": (3 * hidden_dim,), "bias_hh": (3 * hidden_dim,)}
+            for name, shape in shapes.items():
+                self.register_parameter(f"{name}_l{layer}", nn.Parameter(torch.empty(shape)))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -(hidden_dim**-0.5), hidden_dim**-0.5)
+
+    def _layer(self, layer: int) -> list[Tensor]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self, f"{name}_l{layer}") for name in names]
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T F"]:
+        """The last layer's state after every step; all states start at zero."""
+        if not torch.compiler.is_compiling():
+            weights = [weight for layer in range(self.num_layers) for weight in self._layer(layer)]
+            start = x.new_zeros(self.num_layers, x.shape[0], self.hidden_dim)
+            states, _ = torch.gru(x, start, weights, True, self.num_layers, 0.0, self.training, False, True)
+            return states
+        for layer in range(self.num_layers):
+            state, states_of_layer = x.new_zeros(x.shape[0], self.hidden_dim), []
+            for step in x.unbind(1):
+                state = torch.gru_cell(step, state, *self._layer(layer))
+                states_of_layer.append(state)
+            x = torch.stack(states_of_layer, dim=1)
+        return x
+
+
 class FrameGRU(_Framewise):
     """A ViT on every frame and a gated recurrent network over their vectors: the older way to hear the order.
 
-    Cho et al., arXiv 1406.1078, for the recurrent unit. The last hidden state is the clip's vector.
+    The last hidden state of a :class:`GRU` is the clip's vector.
 
     Args:
         config: the sizes.
@@ -128,14 +173,11 @@ class FrameGRU(_Framewise):
         super().__init__(config.backbone)
         self.config = config
         self.num_features = config.hidden_dim
-        self.gru = nn.GRU(
-            self.backbone.config.embed_dim, config.hidden_dim, num_layers=config.depth, batch_first=True
-        )
+        self.gru = GRU(self.backbone.config.embed_dim, config.hidden_dim, config.depth)
         self.head = self.make_head(config.num_classes)
 
     def forward_features(
         self, clips: Float[Tensor, "B T C H W"], frame_index: Tensor | None = None
     ) -> Float[Tensor, "B D"]:
         """The recurrent network's state after the last frame."""
-        states, _ = self.gru(self.frame_features(clips))
-        return states[:, -1]
+        return self.gru(self.frame_features(clips))[:, -1]

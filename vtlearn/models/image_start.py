@@ -46,6 +46,13 @@ def init_from_image(model: nn.Module, vit_state_dict: ImageWeights, *, resize: s
     The image model's head is not copied: the classes differ. Positions of another image size are resized over
     rows and columns.
 
+    **An image model that averages its patches** (``pooling="mean"``) never taught its class token to say
+    anything. A video model that reads the class token then starts from a vector nobody has trained, and must
+    learn that first; nothing here can tell from the weights. TimeSformer with ``pooling="mean"`` starts
+    exactly at such an image model; VTN and the baselines take its vectors as they are. ViViT with
+    ``classifier="mean"`` reads the patches too, but has no class token that they could attend to, as
+    published: it starts near the image model, not at it.
+
     Args:
         model: the video model.
         vit_state_dict: the state of a :class:`~vtlearn.models.vit.ViT`.

@@ -33,7 +33,9 @@ class TimeSformerConfig(EncoderConfig):
     table 2).
 
     ``num_frames`` and ``image_size`` are those of the position tables; a clip of another length or size is
-    taken as well, with the tables resized by ``position_resize`` ("nearest" as published).
+    taken as well, with the tables resized by ``position_resize`` ("nearest" as published). ``pooling`` is
+    "token" as published, or "mean" (of the patches after the last norm), for a start from an image model that
+    was trained with the mean and never taught its class token.
 
     >>> import dataclasses
     >>> TimeSformerConfig.high_resolution().grid
@@ -49,6 +51,7 @@ class TimeSformerConfig(EncoderConfig):
     in_channels: int = 3
     drop_path: float = 0.1
     position_resize: str = "nearest"
+    pooling: str = "token"
     num_classes: int = 400
 
     def __post_init__(self) -> None:
@@ -60,6 +63,7 @@ class TimeSformerConfig(EncoderConfig):
         check_divides(height, "image_size (height)", "patch_size", self.patch_size)
         check_divides(width, "image_size (width)", "patch_size", self.patch_size)
         require_one_of("position_resize", self.position_resize, RESIZE_MODES)
+        require_one_of("pooling", self.pooling, ("token", "mean"))
         check_num_classes(self.num_classes)
 
     @property
@@ -363,8 +367,13 @@ class TimeSformer(VideoClassifier):
     def forward_features(
         self, clips: Float[Tensor, "B T C H W"], frame_index: Tensor | None = None
     ) -> Float[Tensor, "B D"]:
-        """The class token after the last norm ("space": averaged over the frames before it)."""
-        token = self.forward_tokens(clips)[:, 0]
+        """The class token after the last norm, or the mean of the patches ("space": averaged over the frames
+        before it).
+        """
+        tokens = self.forward_tokens(clips)
+        if self.config.pooling == "token":
+            tokens = tokens[:, :1]
         if self.config.attention == "space":
-            token = token.unflatten(0, clips.shape[:2]).mean(dim=1)
-        return self.norm(token)
+            tokens = tokens.unflatten(0, clips.shape[:2]).mean(dim=1)
+        tokens = self.norm(tokens)
+        return tokens[:, 0] if self.config.pooling == "token" else tokens[:, 1:].mean(dim=1)
