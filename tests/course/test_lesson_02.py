@@ -152,6 +152,11 @@ class EncoderBlock(nn.Module):
         x = p["a"](p["n"](x)) + x
         return p["f"](p["m"](x)) + x
 """),
+    "norms without bias": ("02.4", PARTS.replace("m(embed_dim)", "m(embed_dim, bias=False)") + """
+    def forward(self, x):
+        x = x + self.a(self.n1(x))
+        return x + self.down(F.gelu(self.up(self.n2(x))))
+"""),
     "no bias in the MLP": ("02.4", PARTS.replace("mlp_dim), nn", "mlp_dim, bias=False), nn") + """
     def forward(self, x):
         x = x + self.a(self.n1(x))

@@ -81,7 +81,7 @@ def _table(axes: Axes, table: Tensor) -> None:
 
 
 def _describe_table(axes: Axes) -> str:
-    pixels = np.ma.filled(np.ma.asarray(axes.images[0].get_array()), np.nan)
+    pixels: np.ndarray = np.ma.filled(np.ma.asarray(axes.images[0].get_array()), np.nan)
     empty = np.isnan(pixels).any(axis=1)
     sums = pixels[~empty].sum(axis=1)
     told = [f"{axes.get_title()}: {pixels.shape[0]} × {pixels.shape[1]}"]

@@ -221,6 +221,13 @@ def multi_head(x, qkv, proj, num_heads):
     out = (q @ k.mT / math.sqrt(D // num_heads)).softmax(-1) @ v
     return proj(out.reshape(B, N, D))
 """
+HEADS_AMONG_THEMSELVES = """
+def multi_head(x, qkv, proj, num_heads):
+    B, N, D = x.shape
+    q, k, v = (part.view(B, N, num_heads, D // num_heads) for part in qkv(x).chunk(3, dim=-1))
+    out = (q @ k.mT / math.sqrt(D // num_heads)).softmax(-1) @ v
+    return proj(out.reshape(B, N, D))
+"""
 HEADS_NOT_BROUGHT_BACK = """
 def multi_head(x, qkv, proj, num_heads):
     B, N, D = x.shape

@@ -236,6 +236,8 @@ def attend_in_heads(
         parts = made.view(batch, tokens, num_heads, size, 3).permute(4, 0, 2, 1, 3)
     elif split == "heads fastest":
         parts = made.view(batch, tokens, 3, size, num_heads).permute(2, 0, 4, 1, 3)
+    elif split == "tokens first":
+        parts = made.view(batch, tokens, 3, num_heads, size).permute(2, 0, 1, 3, 4)
     elif split == "no transpose":
         parts = torch.stack([one.reshape(batch, num_heads, tokens, size) for one in made.chunk(3, dim=-1)])
     else:
@@ -275,6 +277,10 @@ def head_slips(x: Tensor, qkv: nn.Linear, proj: nn.Linear, num_heads: int) -> di
     def no_projection(tokens: Tensor) -> Tensor:
         return tokens
 
+    among = (
+        "the heads of one token attend to each other, since the product runs over the last two axes: bring "
+        "the heads in front of the tokens"
+    )
     mixed = (
         "a reshape straight to (B, heads, N, d) mixes tokens and heads: split D into (heads, d) first, then "
         "transpose heads and tokens"
@@ -292,6 +298,8 @@ def head_slips(x: Tensor, qkv: nn.Linear, proj: nn.Linear, num_heads: int) -> di
         ),
         "the scores are divided by the square root of the number of heads; the width of a head belongs "
         "there": attend(divisor=math.sqrt(num_heads)),
+        among: attend(split="tokens first", join="no transpose"),
+        among + " (q, k and v are needed as (B, heads, N, d))": attend(split="tokens first"),
         mixed: attend(split="no transpose", join="no transpose"),
         mixed + " (it happens on the way in)": attend(split="no transpose"),
         "the heads are not brought back beside each other: transpose heads and tokens before joining "
@@ -462,11 +470,14 @@ class Parts:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for norm in (self.first, self.second):
-                norm.weight.copy_(0.5 + torch.rand(norm.weight.shape, generator=generator))
-                norm.bias.copy_(torch.randn(norm.bias.shape, generator=generator))
+                width = norm.normalized_shape
+                scale, shift = torch.rand(width, generator=generator), torch.randn(width, generator=generator)
+                for own, value in ((norm.weight, 0.5 + scale), (norm.bias, shift)):
+                    if own is not None:
+                        own.copy_(value)
             for layer in (self.wide, self.narrow):
-                width = layer.in_features
-                layer.weight.copy_(1.5 * torch.randn(layer.weight.shape, generator=generator) / width**0.5)
+                spread = 1.5 / layer.in_features**0.5
+                layer.weight.copy_(spread * torch.randn(layer.weight.shape, generator=generator))
                 if layer.bias is not None:
                     layer.bias.copy_(torch.randn(layer.bias.shape, generator=generator))
 
@@ -932,6 +943,7 @@ EXERCISES = [
             "forbidden ones were not there",
             "a forbidden key has weight 0, whatever its score",
             "a row that may attend to nothing is all zeros: no nan, and no weight on forbidden keys",
+            "that holds as well where all scores of a row lie several hundreds below 0",
             "`scores` itself is not changed",
         ),
         stub='''
@@ -1050,6 +1062,11 @@ EXERCISES = [
                 answer=answers.HEADS_WITHOUT_TRANSPOSE,
                 says="mixes tokens and heads",
                 right_on=lambda answer: _heads(answer, 1, 6),
+            ),
+            WrongAnswer(
+                name="heads attend to each other",
+                answer=answers.HEADS_AMONG_THEMSELVES,
+                says="attend to each other",
             ),
             WrongAnswer(
                 name="heads not brought back",
