@@ -5,7 +5,7 @@ its windows reach form a dense product with a band of real pairs in it. Tiles of
 are computed one after the other, so
 that scores live and die in the cache: fresh memory is an order of magnitude slower than memory just used. The
 backward pass computes the weights of a tile again instead of keeping them, so that training stores q, k, v
-and the output alone.
+and the output alone. All tiles of a call write into the same few buffers (:class:`_Desk`).
 
 A tile is one of two kinds. Far from both ends all blocks look alike, and neighbouring blocks of one head
 become the batch of one product; their keys overlap, which strided views express without a copy. Near the
@@ -17,14 +17,21 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-TILE_BYTES = 2 << 20
-"""Scores of one tile in bytes: they should stay in a core's second-level cache while they are used."""
+TILE_BYTES = 1 << 20
+"""Float32 scores of one tile in bytes: they should stay in a core's second-level cache while they are used.
+
+Measured with ``python -m benchmarks.attention --lengths 4096``: half of it costs 5–10 % at reach 256, twice of
+it gains nothing at reach 16 and 64, and the buffers are what the forward pass needs beside its output.
+"""
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -90,17 +97,34 @@ class _Tile:
         part = mask[self.rows]
         return part.view(self.count, self.size, 1) if self.count else part[None, :, None]
 
-    def of_keys(self, x: Tensor, every: int = 1, start: int = 0) -> Tensor:
-        """(Z, n, any) → (batch, keys, any); of every ``every``-th block alone, so that none overlap."""
+    def of_keys(self, x: Tensor, blocks: slice = ALL, keys: slice = ALL) -> Tensor:
+        """(Z, n, any) → (batch, keys, any); of some blocks, and of some of a block's keys, alone."""
         if self.count == 0:
             return x[self.zs, self.keys]
         head = x[self.zs.start]
         row, last = head.stride()
+        chosen, columns = range(self.count)[blocks], range(self.width)[keys]
         return head.as_strided(
-            (len(range(start, self.count, every)), self.width, x.shape[-1]),
-            (every * self.size * row, row, last),
-            head.storage_offset() + (self.keys.start + start * self.size) * row,
+            (len(chosen), len(columns), x.shape[-1]),
+            (chosen.step * self.size * row, row, last),
+            head.storage_offset() + (self.keys.start + chosen.start * self.size + columns.start) * row,
         )
+
+
+class _Desk:
+    """The buffers in which tiles are computed one after the other, each as large as its largest tile."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.buffers: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """The buffer of that name in that shape, contents undefined; what was taken under it before is lost."""
+        size = math.prod(shape)
+        held = self.buffers.get((name, dtype))
+        if held is None or held.numel() < size:
+            held = self.buffers[name, dtype] = torch.empty(size, dtype=dtype, device=self.device)
+        return held[:size].view(shape)
 
 
 def block_size(reach: int, length: int) -> int:
@@ -120,7 +144,7 @@ def _tiles(strip: _Strip, heads: int, num_global: int) -> Iterator[_Tile]:
     heads_per_tile = max(1, TILE_BYTES // (4 * size * (width + num_global)))
     calls_by_head = heads * -(-(high - low) // per_tile)
     calls_by_block = (high - low) * -(-heads // heads_per_tile)
-    if calls_by_head >= calls_by_block or num_global > size // 2:
+    if calls_by_head > 2 * calls_by_block or num_global > size // 2:
         low = high = 0
     for block in [*range(low), *range(high, blocks)]:
         start, stop = block * size, min(strip.length, (block + 1) * size)
@@ -135,8 +159,31 @@ def _tiles(strip: _Strip, heads: int, num_global: int) -> Iterator[_Tile]:
             yield _Tile(slice(head, head + 1), slice(start, stop), keys, size, width, count)
 
 
+def score_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Scores, softmax and sums of gradients: float32 at least."""
+    return torch.float32 if dtype.itemsize < 4 else dtype
+
+
+def product_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What the factors of products are kept in: bfloat16 where the processor multiplies it, else no half.
+
+    A processor without instructions for a half precision emulates it, slower than float32 by far.
+    """
+    return dtype if dtype == torch.bfloat16 and _multiplies_bfloat16() else score_dtype(dtype)
+
+
+@lru_cache(maxsize=1)
+def _multiplies_bfloat16() -> bool:
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+
+
 class _StripScores:
-    """The weights of a strip's tiles: the part both passes share."""
+    """The weights of a strip's tiles: the part both passes share.
+
+    Where the factors are half precision, so are the products as they come; they are widened before anything is
+    added up or put through softmax, and the weights are narrowed again for the next product.
+    """
 
     def __init__(
         self,
@@ -148,10 +195,14 @@ class _StripScores:
         row_ok: Tensor | None,
         generator: torch.Generator | None,
         dropout_p: float,
+        desk: _Desk,
     ) -> None:
         self.strip, self.q, self.k, self.k_global = strip, q, k, k_global
         self.row_ok = row_ok
-        self.dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+        self.desk = desk
+        self.dtype = score_dtype(q.dtype)
+        self.narrow = q.dtype != self.dtype
+        self.k_across = self.across(k)
         self.scale = 1.0 / math.sqrt(q.shape[-1])
         self.num_global = 0 if k_global is None else k_global.shape[1]
         self.generator, self.dropout_p = generator, dropout_p
@@ -166,6 +217,32 @@ class _StripScores:
 
     def tiles(self) -> Iterator[_Tile]:
         return _tiles(self.strip, self.q.shape[0], self.num_global)
+
+    def across(self, x: Tensor) -> Tensor:
+        """(Z, n, d) → (Z, d, n): half-precision products are fast only where the long axis lies together."""
+        return x.mT.contiguous() if self.narrow else x.mT
+
+    def on_keys(self, tile: _Tile, rows: Tensor, across: Tensor, start: Tensor, start_times: float) -> Tensor:
+        """rows · keysᵀ, scaled for scores, plus ``start_times`` · ``start``; in the desk's wide buffer.
+
+        ``start`` broadcasts over (batch, rows, keys).
+        """
+        columns = tile.of_keys(across.mT).mT
+        shape = (rows.shape[0], rows.shape[1], columns.shape[-1])
+        out = self.desk.take("scores" if start_times > 0 else "change", shape, self.dtype)
+        alpha = self.scale if start_times > 0 else 1.0
+        if not self.narrow:
+            return torch.baddbmm(start.expand(shape), rows, columns, beta=start_times, alpha=alpha, out=out)
+        product = torch.bmm(rows, columns, out=self.desk.take("narrow", shape, rows.dtype))
+        if start_times > 0:
+            return torch.add(start, product, alpha=alpha, out=out)
+        return torch.sub(product, start, out=out)
+
+    def factor(self, weights: Tensor) -> Tensor:
+        """The weights as a factor of the next product."""
+        if not self.narrow:
+            return weights
+        return self.desk.take("narrow", weights.shape, self.q.dtype).copy_(weights)
 
     def _band(self, rows: int, width: int, offset: int) -> Tensor:
         """0 where row may see column, −∞ elsewhere; column c is key ``c − offset`` from the block's start."""
@@ -185,17 +262,17 @@ class _StripScores:
 
     def weights(self, tile: _Tile) -> tuple[Tensor, Tensor | None]:
         """Softmax over [global keys | band] of every row of the tile, as (band part, global part)."""
-        queries, keys = tile.of_rows(self.q).to(self.dtype), tile.of_keys(self.k).to(self.dtype)
-        batch, rows, width = queries.shape[0], queries.shape[1], keys.shape[1]
+        queries = tile.of_rows(self.q)
+        rows, width = queries.shape[1], tile.width or tile.keys.stop - tile.keys.start
         band = self._band(rows, width, self.strip.left if tile.count else tile.rows.start - tile.keys.start)
-        scores = torch.baddbmm(band.expand(batch, rows, width), queries, keys.mT, alpha=self.scale)
+        scores = self.on_keys(tile, queries, self.k_across, band, 1.0)
         if self.any_in(self.bad_keys, tile.keys):
             assert self.key_bias is not None
             scores += replace(tile, zs=slice(0, 1)).of_keys(self.key_bias).mT
         global_scores = None
         if self.k_global is not None:
-            own = self.k_global[tile.zs].to(self.dtype)
-            global_scores = _shared_product(tile, queries, own.mT).mul_(self.scale)
+            global_scores = _shared_product(tile, queries, self.k_global[tile.zs].mT).to(self.dtype)
+            global_scores.mul_(self.scale)
         padded = self._padded_rows(tile)
         if padded is not None:  # their weights are never used; they only must not be NaN
             scores.masked_fill_(padded, 0.0)
@@ -203,7 +280,8 @@ class _StripScores:
             return torch.softmax(scores, -1, out=scores), None
         count = self.num_global
         if tile.count == 0:
-            joint = torch.cat([global_scores, scores], -1)
+            joint = self.desk.take("joint", (*scores.shape[:2], count + width), self.dtype)
+            torch.cat([global_scores, scores], -1, out=joint)
             torch.softmax(joint, -1, out=joint)
             return joint[..., count:], joint[..., :count]
         # Every row of a full block has hidden columns to spare: at its left, the first rows at their right.
@@ -236,18 +314,15 @@ def _times(x: Tensor, factor: Tensor | None) -> Tensor:
 def _forward_strip(scores: _StripScores, v: Tensor, v_global: Tensor | None, out: Tensor) -> None:
     for tile in scores.tiles():
         band, on_global = scores.weights(tile)
-        band = _times(band, scores.keep(band))
-        values = tile.of_keys(v).to(scores.dtype)
+        band = scores.factor(_times(band, scores.keep(band)))
         target = tile.of_rows(out)
-        if target.is_contiguous() and target.dtype == scores.dtype:
-            result = torch.bmm(band, values, out=target)
-        else:
-            result = torch.bmm(band, values)
+        direct = target.is_contiguous() and target.dtype == v.dtype
+        result = target if direct else scores.desk.take("rows", target.shape, v.dtype)
+        torch.bmm(band, tile.of_keys(v), out=result)
         if on_global is not None:
             assert v_global is not None
             on_global = _times(on_global, scores.keep(on_global))
-            own = v_global[tile.zs].to(scores.dtype)
-            _add_shared_product(result, tile, on_global, own)
+            _add_shared_product(result, tile, on_global.to(v.dtype), v_global[tile.zs])
         if result is not target:
             target.copy_(result)
 
@@ -264,35 +339,39 @@ def _backward_strip(
 ) -> None:
     """Adds to grads of k and v, writes that of q; ``special`` rows, (n,), were not written by the windows."""
     grad_q, grad_k, grad_v = grads
+    desk = scores.desk
     special_rows = [] if special is None else special.nonzero().flatten().tolist()
+    v_across = scores.across(v)
     for tile in scores.tiles():
         band, on_global = scores.weights(tile)
         kept = scores.keep(band)
-        queries, keys = tile.of_rows(scores.q).to(scores.dtype), tile.of_keys(scores.k).to(scores.dtype)
-        values, upstream = tile.of_keys(v).to(scores.dtype), tile.of_rows(grad_out).to(scores.dtype)
+        queries, upstream = tile.of_rows(scores.q), tile.of_rows(grad_out)
         if special is not None and scores.any_in(special_rows, tile.rows):
             upstream = upstream.masked_fill(tile.shaped(special), 0.0)
         # Σ_j weight · (gradient of weight) of a row, which softmax's derivative subtracts, is out · grad_out
-        dots = (upstream * tile.of_rows(out)).sum(-1, keepdim=True)
-        _add_to_keys(grad_v, tile, _times(band, kept), upstream)
+        products = desk.take("rows", upstream.shape, scores.dtype).copy_(upstream).mul_(tile.of_rows(out))
+        dots = products.sum(-1, keepdim=True)
+        _add_to_keys(grad_v, tile, scores.factor(_times(band, kept)), upstream, desk)
         if kept is None:
-            change = torch.baddbmm(dots.expand(band.shape), upstream, values.mT, beta=-1).mul_(band)
+            change = scores.on_keys(tile, upstream, v_across, dots, -1.0).mul_(band)
         else:
-            change = torch.bmm(upstream, values.mT).mul_(kept).sub_(dots).mul_(band)
-        _add_to_keys(grad_k, tile, change, queries, scores.scale)
-        to_queries = torch.bmm(change, keys)
+            nothing = torch.zeros_like(dots)
+            change = scores.on_keys(tile, upstream, v_across, nothing, -1.0).mul_(kept).sub_(dots).mul_(band)
+        change = scores.factor(change)
+        _add_to_keys(grad_k, tile, change, queries, desk, scores.scale)
+        to_queries = torch.bmm(change, tile.of_keys(scores.k), out=desk.take("rows", queries.shape, v.dtype))
         if on_global is not None:
             assert v_global is not None
             assert scores.k_global is not None
             assert grads_global is not None
             kept = scores.keep(on_global)
-            own_k, own_v = scores.k_global[tile.zs].to(scores.dtype), v_global[tile.zs].to(scores.dtype)
-            _add_to_global(grads_global[1], tile, _times(on_global, kept), upstream)
-            change = _times(_shared_product(tile, upstream, own_v.mT), kept).sub_(dots).mul_(on_global)
+            own_k, own_v = scores.k_global[tile.zs], v_global[tile.zs]
+            _add_to_global(grads_global[1], tile, _times(on_global, kept).to(v.dtype), upstream)
+            change = _times(_shared_product(tile, upstream, own_v.mT).to(scores.dtype), kept)
+            change = change.sub_(dots).mul_(on_global).to(v.dtype)
             _add_to_global(grads_global[0], tile, change, queries, scores.scale)
             _add_shared_product(to_queries, tile, change, own_k)
-        torch.mul(to_queries, scores.scale, out=to_queries)
-        tile.of_rows(grad_q).copy_(to_queries)
+        torch.mul(to_queries, scores.scale, out=tile.of_rows(grad_q))
 
 
 def _shared_product(tile: _Tile, rows: Tensor, shared: Tensor) -> Tensor:
@@ -310,22 +389,32 @@ def _add_shared_product(total: Tensor, tile: _Tile, rows: Tensor, shared: Tensor
         total.view(-1, total.shape[-1]).addmm_(rows.flatten(0, 1), shared[0])
 
 
-def _add_to_keys(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
-    """total[keys of the tile] += weightsᵀ · rows; blocks whose keys overlap are added one after the other."""
-    if tile.count == 0:
-        tile.of_keys(total).baddbmm_(weights.mT, rows, alpha=scale)
+def _add_to_keys(
+    total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, desk: _Desk, scale: float = 1.0
+) -> None:
+    """total[keys of the tile] += weightsᵀ · rows, never two blocks at once whose keys overlap."""
+    width = weights.shape[-1]
+    if weights.dtype == total.dtype:
+        every = -(-width // tile.size) if tile.count else 1
+        for start in range(min(every, max(1, tile.count))):
+            blocks = slice(start, None, every)
+            tile.of_keys(total, blocks).baddbmm_(weights[blocks].mT, rows[blocks], alpha=scale)
         return
-    every = -(-tile.width // tile.size)
-    for start in range(min(every, tile.count)):
-        part = tile.of_keys(total, every, start)
-        part.baddbmm_(weights[start::every].mT, rows[start::every], alpha=scale)
+    # A narrow product is made aside and added a block's length of keys at a time.
+    product = desk.take("keys", (weights.shape[0], width, rows.shape[-1]), rows.dtype)
+    torch.bmm(weights.mT, rows, out=product)
+    step = tile.size if tile.count else width
+    for start in range(0, width, step):
+        keys = slice(start, start + step)
+        tile.of_keys(total, keys=keys).add_(product[:, keys], alpha=scale)
 
 
 def _add_to_global(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
     if tile.count == 0:
-        total[tile.zs].baddbmm_(weights.mT, rows, alpha=scale)
+        total[tile.zs].add_(torch.bmm(weights.mT, rows), alpha=scale)
     else:
-        total[tile.zs.start].addmm_(weights.flatten(0, 1).T, rows.flatten(0, 1), alpha=scale)
+        product = torch.mm(weights.flatten(0, 1).T, rows.flatten(0, 1))
+        total[tile.zs.start].add_(product, alpha=scale)
 
 
 @dataclass(frozen=True)
@@ -396,7 +485,7 @@ def _global_rows(
     clip: int, layout: _Layout, q: Tensor, k: Tensor, generator: torch.Generator | None, dropout_p: float
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor | None]]:
     """Weights of a clip's global tokens over all real tokens: heads, positions, queries, weights, kept."""
-    dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+    dtype = score_dtype(q.dtype)
     positions = layout.positions[clip]
     if len(positions) == 0:
         return
@@ -406,8 +495,8 @@ def _global_rows(
     for first in range(0, heads, heads_per_tile):
         some = slice(first, min(heads, first + heads_per_tile))
         for rows in positions.split(rows_per_tile):
-            queries = q[clip, some][:, rows].to(dtype)
-            scores = (queries @ k[clip, some].to(dtype).mT).mul_(1.0 / math.sqrt(head_dim))
+            queries = q[clip, some][:, rows]
+            scores = (queries @ k[clip, some].mT).to(dtype).mul_(1.0 / math.sqrt(head_dim))
             if layout.valid is not None:
                 scores.masked_fill_(~layout.valid[clip], -math.inf)
             weights = torch.softmax(scores, -1)
@@ -431,8 +520,9 @@ def window_forward(
 ) -> Tensor:
     """The output of windowed attention with global tokens, (B, heads, N, d); arguments as at the door."""
     layout = _read_masks(q.shape[0], global_mask, valid_mask)
-    q, k, v = (_unit_stride(x) for x in (q, k, v))
-    out = torch.empty_like(q)
+    out = torch.empty_like(_unit_stride(q))
+    q, k, v = (_as_factor(x) for x in (q, k, v))
+    desk = _Desk(q.device)
     in_windows, in_rows = _generators(dropout_p, seed, q.device)
     for strip in _strips(window, layout, (q, k, v, out)):
         k_global, v_global = _take_global(strip, layout, k), _take_global(strip, layout, v)
@@ -445,15 +535,17 @@ def window_forward(
             strip.along(layout.row_ok),
             in_windows,
             dropout_p,
+            desk,
         )
         _forward_strip(scores, strip.view(v), v_global, strip.view(out))
     if layout.positions:
-        global_q, global_k, global_v = (q, k, v) if projections is None else projections
+        own = (q, k, v) if projections is None else tuple(_as_factor(x) for x in projections)
+        global_q, global_k, global_v = own
         for clip in range(q.shape[0]):
             for heads, rows, _, weights, kept in _global_rows(
                 clip, layout, global_q, global_k, in_rows, dropout_p
             ):
-                result = _times(weights, kept) @ global_v[clip, heads].to(weights.dtype)
+                result = _times(weights, kept).to(global_v.dtype) @ global_v[clip, heads]
                 out[clip, heads, rows] = result.to(out.dtype)
     if layout.valid is not None:
         out.masked_fill_(~layout.valid[:, None, :, None], 0.0)
@@ -475,9 +567,9 @@ def window_backward(
 ) -> tuple[Tensor, ...]:
     """Gradients of q, k, v, and of the three projections of global tokens where there are any."""
     layout = _read_masks(q.shape[0], global_mask, valid_mask)
-    dtype = torch.float32 if q.dtype.itemsize < 4 else q.dtype
-    q, k, v = (_unit_stride(x) for x in (q, k, v))
-    grad_out = _unit_stride(grad_out)
+    given, dtype = q.dtype, score_dtype(q.dtype)
+    q, k, v, grad_out = (_as_factor(x) for x in (q, k, v, grad_out))
+    desk = _Desk(q.device)
     special = _special_rows(layout, q.shape[2])  # rows that the windows did not write: padding, global tokens
     grads = (
         torch.empty_like(q, dtype=dtype),
@@ -496,6 +588,7 @@ def window_backward(
             strip.along(layout.row_ok),
             in_windows,
             dropout_p,
+            desk,
         )
         to_global = None
         if k_global is not None and v_global is not None:
@@ -520,21 +613,22 @@ def window_backward(
     if projections is not None:
         own = tuple(torch.zeros_like(x, dtype=dtype) for x in projections)  # type: ignore[assignment]
     if layout.positions:
-        global_q, global_k, global_v = (q, k, v) if projections is None else projections
+        sources = (q, k, v) if projections is None else tuple(_as_factor(x) for x in projections)
+        global_q, global_k, global_v = sources
         for clip in range(q.shape[0]):
             for heads, rows, queries, weights, kept in _global_rows(
                 clip, layout, global_q, global_k, in_rows, dropout_p
             ):
-                upstream = grad_out[clip, heads][:, rows].to(dtype)
-                dots = (upstream * out[clip, heads][:, rows]).sum(-1, keepdim=True)
-                keys, values = global_k[clip, heads].to(dtype), global_v[clip, heads].to(dtype)
-                own[2][clip, heads].baddbmm_(_times(weights, kept).mT, upstream)
-                change = _times(upstream @ values.mT, kept).sub_(dots).mul_(weights)
-                change.mul_(1.0 / math.sqrt(q.shape[-1]))
-                own[1][clip, heads].baddbmm_(change.mT, queries)
-                own[0][clip, heads, rows] += change @ keys
+                upstream = grad_out[clip, heads][:, rows]
+                dots = (upstream.to(dtype) * out[clip, heads][:, rows]).sum(-1, keepdim=True)
+                used = _times(weights, kept).to(upstream.dtype)
+                _add_product(own[2][clip, heads], used.mT, upstream)
+                change = _times((upstream @ global_v[clip, heads].mT).to(dtype), kept)
+                change = change.sub_(dots).mul_(weights).mul_(1.0 / math.sqrt(q.shape[-1])).to(queries.dtype)
+                _add_product(own[1][clip, heads], change.mT, queries)
+                own[0][clip, heads, rows] += change @ global_k[clip, heads]
     result = grads if projections is None else (*grads, *own)
-    return tuple(x.to(q.dtype) for x in result)
+    return tuple(x.to(given) for x in result)
 
 
 def _special_rows(layout: _Layout, num_tokens: int) -> Tensor | None:
@@ -553,6 +647,19 @@ def _take_global(strip: _Strip, layout: _Layout, x: Tensor) -> Tensor | None:
     if not layout.positions or len(layout.positions[strip.clips.start]) == 0:
         return None
     return x[strip.clips, strip.heads][:, :, layout.positions[strip.clips.start]].flatten(0, 1)
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a · b, (Z, any, any); factors may be narrower than the total."""
+    if total.dtype == a.dtype:
+        total.baddbmm_(a, b)
+    else:
+        total += a @ b
+
+
+def _as_factor(x: Tensor) -> Tensor:
+    """As the products take it: see :func:`product_dtype`."""
+    return _unit_stride(x).to(product_dtype(x.dtype))
 
 
 def _unit_stride(x: Tensor) -> Tensor:
