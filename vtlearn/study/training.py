@@ -91,6 +91,9 @@ from vtlearn.train.runs import (
 TRAINING_ROOT = Path("results/training")
 """Where runs live unless told otherwise."""
 
+RESULT = "result.json"
+"""A run's summary, written when it is done."""
+
 FREE = frozenset({"device", "workers", "save_every", "evaluate_every", "keep_last", "tensorboard"})
 """Settings that decide no number, and may differ when a run goes on."""
 
@@ -578,6 +581,8 @@ def train(
         saved = run.saved(folder) if resume else None
         barrier()  # nobody writes before everybody has looked
         start = run.restore(saved) if saved is not None else 0
+        if start == run.steps and (folder / RESULT).is_file():
+            return dict(json.loads((folder / RESULT).read_text(encoding="utf-8")))
         if rank() == 0:
             start_run(folder.parent, folder.name, settings.flat() if not exists else read_run(folder).config)
         with _logs(folder, start, settings.tensorboard) as logs:
@@ -671,7 +676,7 @@ def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: b
         **run.last_metrics,
     }
     if rank() == 0:
-        write_json(folder / "result.json", summary)
+        write_json(folder / RESULT, summary)
     return summary
 
 
