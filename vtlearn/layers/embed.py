@@ -20,7 +20,7 @@ def as_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
     >>> as_pair("image_size", 64)
     (64, 64)
     """
-    pair = (value, value) if isinstance(value, int) else tuple(value)
+    pair = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
     require(len(pair) == 2, name, value, "one size or (height, width)")
     require_positive(**{f"{name} height": pair[0], f"{name} width": pair[1]})
     return pair[0], pair[1]
@@ -39,6 +39,7 @@ def check_clips(clips: Tensor, in_channels: int) -> None:
     vtlearn.errors.ArgumentError: clips must be of shape (B, T, C, H, W) with C = 3 (these look like \
 (B, C, T, H, W): the channels stand on axis 1), got (2, 3, 8, 64, 64)
     """
+    require(isinstance(clips, Tensor), "clips", type(clips).__name__, "a tensor")
     shape = tuple(clips.shape)
     expected = f"of shape (B, T, C, H, W) with C = {in_channels}"
     if len(shape) == 4:
@@ -51,6 +52,8 @@ def check_clips(clips: Tensor, in_channels: int) -> None:
             looks = " (these look like (B, C, T, H, W): the channels stand on axis 1)"
         elif shape[4] == in_channels:
             looks = " (these look like (B, T, H, W, C): the channels stand on axis 4)"
+        elif shape[0] == in_channels:
+            looks = " (these look like (C, B, T, H, W): the channels stand on axis 0)"
         else:
             looks = f" (axis 2 holds {shape[2]} channels)"
         raise ArgumentError("clips", shape, expected + looks)
@@ -60,6 +63,7 @@ def check_clips(clips: Tensor, in_channels: int) -> None:
 
 def check_images(images: Tensor, in_channels: int) -> None:
     """Refuse anything but float images ``(B, C, H, W)``."""
+    require(isinstance(images, Tensor), "images", type(images).__name__, "a tensor")
     shape = tuple(images.shape)
     expected = f"of shape (B, C, H, W) with C = {in_channels}"
     if len(shape) == 5:

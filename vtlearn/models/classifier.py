@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vtlearn.attention import MultiHeadAttention
-from vtlearn.errors import ArgumentError, require_one_of, require_probability
+from vtlearn.errors import ArgumentError, require, require_one_of, require_probability
 from vtlearn.layers.block import ACTIVATIONS, check_width
 from vtlearn.layers.embed import check_clips
 
@@ -45,6 +45,7 @@ class EncoderConfig:
         """Refuse sizes and rates that cannot be."""
         check_width(self.embed_dim, self.num_heads, self.depth, self.mlp_ratio)
         require_one_of("activation", self.activation, ACTIVATIONS)
+        require(self.norm_eps > 0, "norm_eps", self.norm_eps, "positive")
         require_probability(
             dropout=self.dropout, attention_dropout=self.attention_dropout, drop_path=self.drop_path
         )

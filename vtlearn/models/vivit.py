@@ -73,6 +73,7 @@ class ViViTConfig(EncoderConfig):
         require_positive(num_frames=self.num_frames, in_channels=self.in_channels)
         require(len(self.tubelet_size) == 3, "tubelet_size", self.tubelet_size, "(frames, rows, columns)")
         t, h, w = self.tubelet_size
+        require_positive(tubelet_frames=t, tubelet_rows=h, tubelet_columns=w)
         height, width = as_pair("image_size", self.image_size)
         check_divides(self.num_frames, "num_frames", "tubelet_size[0]", t)
         check_divides(height, "image_size (height)", "tubelet_size[1]", h)
@@ -167,6 +168,15 @@ def uniform_frames(num_frames_in_clip: int, num_frames: int) -> list[int]:
     return [min(round(step * number), num_frames_in_clip - 1) for number in range(1, num_frames + 1)]
 
 
+def no_positions(grid: TokenGrid, learned: TokenGrid) -> ArgumentError:
+    """The complaint about a clip that is longer, shorter, larger or smaller than the positions are for."""
+    return ArgumentError(
+        "token grid (t, h, w)",
+        (grid.t, grid.h, grid.w),
+        f"{(learned.t, learned.h, learned.w)}, for which the positions were learned (or set position_resize)",
+    )
+
+
 class Positions(nn.Module):
     """Learned positions of a token grid: one row a token, or a row a place plus a row a time; a row for the
     class token.
@@ -198,20 +208,19 @@ class Positions(nn.Module):
         self.times = learned_table(1, grid.t, embed_dim) if separate else None
 
     def forward(self, grid: TokenGrid) -> Float[Tensor, "1 n D"]:
-        # number by number: a compiler that keeps sizes symbolic cannot compare two grids as a whole
-        same = grid.t == self.grid.t and grid.h == self.grid.h and grid.w == self.grid.w
-        if not same and not (self.grid_from_clip and grid.num_tokens == self.grid.num_tokens):
+        if not self.fits(grid):
             if self.resize is None:
-                raise ArgumentError(
-                    "token grid (t, h, w)",
-                    (grid.t, grid.h, grid.w),
-                    f"{(self.grid.t, self.grid.h, self.grid.w)}, for which the positions were learned "
-                    "(or set position_resize)",
-                )
+                raise no_positions(grid, self.grid)
             return self._resized(grid, self.resize)
         if self.times is None:
             return self.table
         return self._sum(self.table, self.times, grid)
+
+    def fits(self, grid: TokenGrid) -> bool:
+        """Whether the table serves this grid as it is."""
+        # number by number: a compiler that keeps sizes symbolic cannot compare two grids as a whole
+        same = grid.t == self.grid.t and grid.h == self.grid.h and grid.w == self.grid.w
+        return same or (self.grid_from_clip and grid.num_tokens == self.grid.num_tokens)
 
     def _sum(self, table: Tensor, times: Tensor, grid: TokenGrid) -> Tensor:
         both = (table[:, None, self.num_extra :] + times[:, :, None]).flatten(1, 2)
@@ -314,6 +323,7 @@ class FactorisedEncoder(FramewiseEncoder):
 
     def __init__(self, config: ViViTConfig) -> None:
         super().__init__(config)
+        self.grid, self.resize = config.grid, config.position_resize
         self.temporal = Stage(
             config,
             TokenGrid(config.grid.t, 1, 1),
@@ -323,6 +333,8 @@ class FactorisedEncoder(FramewiseEncoder):
         )
 
     def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B D"]:
+        if self.resize is None and not self.temporal.positions.fits(TokenGrid(grid.t, 1, 1)):
+            raise no_positions(grid, self.grid)
         return self.temporal(self.frames(x, grid), TokenGrid(grid.t, 1, 1))
 
 

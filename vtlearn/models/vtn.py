@@ -242,6 +242,10 @@ class FrameIndexPositions(nn.Module):
         return self.table[self.num_positions]
 
     def forward(self, frame_index: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        checked = not torch.compiler.is_compiling() and frame_index.device.type != "meta"
+        if checked:
+            lowest = int(frame_index.min())
+            require(lowest >= 0, "frame_index", lowest, "0 or more")
         if self.past_table == "modulo":
             return self.table[frame_index % self.num_positions]
         last = self.num_positions - 1
@@ -249,9 +253,8 @@ class FrameIndexPositions(nn.Module):
             longest = frame_index.amax(dim=1, keepdim=True)
             scale = (last / longest.clamp(min=1)).clamp(max=1.0)
             return look_up_between(self.table[: last + 1], frame_index * scale)
-        if not torch.compiler.is_compiling() and frame_index.device.type != "meta":
-            lowest, highest = int(frame_index.min()), int(frame_index.max())
-            require(lowest >= 0, "frame_index", lowest, "0 or more")
+        if checked:
+            highest = int(frame_index.max())
             require(
                 highest <= last,
                 "frame_index",
