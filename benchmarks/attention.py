@@ -56,7 +56,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 MODES = ("forward", "training")
 LONGEST_CALL = 90.0
 """Seconds: what is expected to take longer is left out."""
-LONGEST_FOR_MEMORY = 1.5
+LONGEST_FOR_MEMORY = 2.5
 """Seconds: the memory of a call that takes longer is not measured."""
 COMPILED_MEMORY_AT = 4096
 """Memory of what must be compiled is measured at this length alone."""
@@ -563,7 +563,7 @@ def main(given: list[str] | None = None) -> None:
         print("A partial run: nothing is written (--out names a folder, --add adds to the record).")
         return
     from vtlearn.files import written_aside
-    from vtlearn.viz.digest import describe, to_png
+    from vtlearn.viz.digest import to_png
 
     print(record("attention", facts, result, asked.out or RESULTS).name)
     for dtype in dict.fromkeys(row["dtype"] for row in result["rows"]):
@@ -572,7 +572,6 @@ def main(given: list[str] | None = None) -> None:
         figure = draw(result["rows"], dtype, title)
         with written_aside((asked.out or PICTURES) / f"attention-{facts['name']}{ending}.png") as aside:
             aside.write_bytes(to_png(figure, dots_per_inch=110))
-        print(describe(figure))
 
 
 if __name__ == "__main__":
