@@ -168,7 +168,7 @@ def class_vector(images: Tensor, positions: Tensor) -> Tensor:  # (B, C, H, W), 
 order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
 tiles = patches[:, order].reshape(1, 4, 4, 3, 16, 16)
 shuffled = tiles.permute(0, 3, 1, 4, 2, 5).reshape(1, 3, 64, 64)
-pair = frame_rows({"the frame": frame[None], "shuffled": shuffled})
+pair = frame_rows({"tiles": torch.cat([frame[None], shuffled])}, ["the frame", "shuffled"])
 show(pair, words_of_frame_rows(pair))
 with torch.no_grad():
     for name, positions in (("without positions", torch.zeros_like(table)), ("with positions", table)):
@@ -306,7 +306,9 @@ for name, kernel, before in (("inflated", inflated, with_inflated), ("central fr
 
 # %% [markdown]
 # So at step 0 neither sees motion inside a tubelet. Inflation blurs it; the central frame overlooks it. Training has to find
-# it. In ViViT's comparison on Kinetics-400 uniform frames reached 78.5 %; tubelets 73.2 % from a random start, 77.6 %
+# it.
+#
+# In ViViT's comparison on Kinetics-400 uniform frames reached 78.5 %; tubelets 73.2 % from a random start, 77.6 %
 # inflated, 79.2 % from the central frame. Tubelets are better only when they start well.
 
 # %% [markdown]
@@ -494,8 +496,9 @@ print(
 )
 
 # %% [markdown]
-# Look at the controls. They are not useless on moving clips: the block's normalisation forgives a wrong size, and shapes can
-# be told with scrambled places. That is the danger. They run, they learn, and they start from something else than you think.
+# Look at the two controls above the last. On moving clips they do nearly as well: the block's normalisation forgives tokens
+# of the wrong size, and simple shapes can be told with scrambled places. That is the danger. Such a start runs and learns, and
+# no curve tells you that it is not the image model. A still clip tells you in one line.
 
 # %% [markdown] tags=["pitfalls"]
 # ## What can go wrong
@@ -512,7 +515,8 @@ wrong = frame_rows(
 show(wrong, words_of_frame_rows(wrong))
 
 # %% [markdown]
-# Every shape is right, no error comes, and each "token" mixes a stripe of one colour channel from the whole width.
+# Every shape is right and no error comes. But each "token" holds twelve whole rows of one colour channel, and calls them red,
+# green and blue.
 #
 # **Token order.** TimeSformer's released weights flatten with time fastest, this course with time slowest. Nothing about the
 # shape tells. Striped attention maps are a typical sign.
@@ -559,7 +563,7 @@ print("9 frames, tubelets of 2:", odd.shape[2], "temporal indices")
 
 # %% [markdown]
 # **Central is a matter of counting.** For t = 2 slot ⌊t/2⌋ is the *second* frame. And one published initialiser for fresh
-# weights zeroes a column of pixels where it means a slot of time: kernels have five axes, and counting them wrong still runs.
+# weights keeps one column of pixels where it means one slot of time. Kernels have five axes; counting them wrong still runs.
 #
 # **Ranges.** ViViT was trained on numbers in [−1, 1], TimeSformer and VTN on (x − 0.45) / 0.225. A borrowed kernel expects
 # the numbers that it was trained on.

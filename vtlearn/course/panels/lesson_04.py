@@ -22,7 +22,7 @@ class TokenCounter(Panel):
     """Frames, pixels, patch and tubelet: the grid of tokens, and what attention over it has to compute."""
 
     title = "Token counter"
-    first_move = Move("patch", "ArrowRight", {"patch": 32})
+    first_move = Move("frames", "ArrowRight", {"frames": 16})
 
     def controls(self) -> dict[str, widgets.Widget]:
         """Size of the clip, then size of what one token covers."""
