@@ -138,6 +138,7 @@ def test_a_named_subset_is_fetched_and_checked(
 
     code, text, _ = run("kinetics", "check", out, "--json", "--annotations", out / "val.csv", "--workers", 1)
     found = json.loads(text)
+    assert found["coverage"] == {"usable": 0, "listed": 2}  # the same bytes as clips of train
     named = {entry["path"] for entry in found["clips"]}
     assert {str(path.relative_to(out)) for path in out.rglob("*.mp4")} <= named
     assert {"train.csv", "val.csv"} <= named
@@ -172,4 +173,7 @@ def test_classes_and_a_number_of_each(run: Callable[..., Any], small_mirror: Mir
     code, text, _ = run("kinetics", "check", tmp_path / "c", "--manifest", tmp_path / "m.json")
     assert code == 1  # all clips of this mirror have the same bytes, which a check tells
     assert "3 duplicate" in text
+    code, text, _ = run("kinetics", "check", tmp_path / "c", "--annotations", tmp_path / "c" / "train.csv")
+    assert "covers 1 of the 4 clips of" in text
+    assert (tmp_path / "c" / "clips_manifest.json").is_file()
     assert len(Manifest.load(tmp_path / "m.json").clips) >= 4

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +28,7 @@ from vtlearn.data.decode import (
     open_video,
     torchcodec_available,
 )
+from vtlearn.data.manifest import check_file
 from vtlearn.errors import ArgumentError, DataError
 
 needs_decord = pytest.mark.skipif(not decord_available(), reason="decord is not installed here")
@@ -258,15 +261,24 @@ def test_text_that_ffmpeg_would_draw_is_refused(tmp_path: Path) -> None:
             open_video(tmp_path / name)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="an administrator may read everything"
-)
-def test_no_permission(tmp_path: Path, small_clip: Path) -> None:
-    path = tmp_path / "locked.mp4"
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no such permissions")
+def test_no_permission(small_clip: Path) -> None:
+    folder = Path(tempfile.mkdtemp())  # not below tmp_path, which is closed to all but its owner
+    path = folder / "locked.mp4"
     path.write_bytes(small_clip.read_bytes())
+    folder.chmod(0o755)
     path.chmod(0)
-    with pytest.raises(DataError, match=r"locked\.mp4: cannot be opened \(Permission denied\)"):
-        open_video(path)
+    administrator = os.geteuid() == 0  # may read everything, so gives up that right for a moment
+    try:
+        if administrator:
+            os.seteuid(65534)
+        with pytest.raises(DataError, match=r"locked\.mp4: cannot be opened \(Permission denied\)"):
+            open_video(path)
+        assert check_file(path).reason == "cannot be opened (Permission denied)"
+    finally:
+        if administrator:
+            os.seteuid(0)
+        shutil.rmtree(folder)
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import http.server
 import io
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 from collections import Counter
@@ -373,6 +376,32 @@ def test_interrupted_in_the_middle_of_a_clip(
     again = fetch(filled, tmp_path)
     assert found(tmp_path) == list("012345")
     assert (len(again.present), len(again.kept)) == (2, 4)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no such signal")
+def test_killed_and_taken_up(filled: Mirror, tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\nfrom vtlearn.data import download as d\n"
+        "from vtlearn.data.kinetics import read_annotations\nreal, seen = d.open_video, []\n"
+        "def look(*given):\n"
+        "    seen.append(given)\n"
+        "    if len(seen) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return real(*given)\n"
+        "d.open_video = look\n"
+        "rows = read_annotations(sys.argv[1])\n"
+        "d.download_clips(rows, sys.argv[2], release='400', split='val', mirror=sys.argv[3])\n"
+    )
+    arguments = [tmp_path / "val.csv", tmp_path / "out", filled.address]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    before = sorted(path.name for path in (tmp_path / "out").rglob("id-*.mp4"))
+    assert len(before) == 2
+    assert list((tmp_path / "out").rglob(".*.partial"))
+    again = fetch(filled, tmp_path / "out")
+    assert sorted(f"{name}.mp4" for name in again.present) == before
+    assert len(again.kept) == 4
+    assert found(tmp_path / "out") == list("012345")
 
 
 def test_addresses_off_the_mirror_are_refused(filled: Mirror, tmp_path: Path) -> None:

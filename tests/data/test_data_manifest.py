@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +20,15 @@ from vtlearn.data import manifest as manifests
 from vtlearn.data.decode import probe_video
 from vtlearn.data.kinetics import Annotation, ClipRecord, read_clip_folder
 from vtlearn.data.loader import ClipDataset, ClipLoader, InTurn
-from vtlearn.data.manifest import FileStatus, Manifest, check_file, check_folder, coverage
+from vtlearn.data.manifest import (
+    MANIFEST,
+    FileStatus,
+    Manifest,
+    check_file,
+    check_folder,
+    coverage,
+    read_usable_clips,
+)
 from vtlearn.data.sampling import UniformSampler
 from vtlearn.errors import ArgumentError, DataError
 
@@ -35,6 +47,7 @@ def folder(tmp_path: Path, clip_writer: Callable[..., np.ndarray]) -> Path:
     return root
 
 
+SHARED = Path(__file__).parents[3] / "shared"
 ROWS = [Annotation("run", name, 1, 2, "val") for name in ("a", "c", "e", "gone")]
 
 
@@ -159,6 +172,19 @@ def test_training_takes_what_is_usable(folder: Path) -> None:
     assert [entry.reason for entry in later.left_out if "new" in entry.name] == ["not in the manifest"]
 
 
+def test_training_reads_the_manifest_of_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(read_usable_clips(folder).records) == 5
+    monkeypatch.chdir(tmp_path)
+    check_folder(Path("set"), manifest=folder / MANIFEST, min_frames=5)  # another way to write the same place
+    assert sorted(record.path.name[0] for record in read_usable_clips(folder).records) == ["a", "b"]
+    moved = folder.rename(tmp_path / "moved")
+    clips = read_usable_clips(moved)
+    assert sorted(record.path.name[0] for record in clips.records) == ["a", "b"]
+    assert len(clips.left_out) == 3
+
+
 def test_what_a_whole_pass_shows(grouped_clip: Path) -> None:
     facts = probe_video(grouped_clip)
     assert (facts.num_frames, facts.corrupt_frames, facts.height, facts.width) == (53, 0, 34, 46)
@@ -166,8 +192,11 @@ def test_what_a_whole_pass_shows(grouped_clip: Path) -> None:
         check_folder(grouped_clip)
 
 
-def test_many_kinds_of_damage_through_workers(
-    tmp_path: Path, clip_writer: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+VARIANTS = int(os.environ.get("DAMAGED_VARIANTS", "48"))  # 190 with the other files below are 200 and more
+
+
+def test_many_kinds_of_damage_through_four_workers(
+    tmp_path: Path, clip_writer: Callable[..., np.ndarray]
 ) -> None:
     clip_writer(tmp_path / "good.mp4", num_frames=13)
     good = (tmp_path / "good.mp4").read_bytes()
@@ -175,32 +204,77 @@ def test_many_kinds_of_damage_through_workers(
     root.mkdir()
     broken = broken_files(root, good)
     del broken["absent.mp4"]
-    for seed in range(60):
-        (root / f"bad{seed:02d}.mp4").write_bytes(damaged(good, seed))
+    sources = [good, *(path.read_bytes() for path in small_real_clips())]
+    for seed in range(VARIANTS):
+        (root / f"bad{seed:03d}.mp4").write_bytes(damaged(sources[seed // 4 % len(sources)], seed))
     (root / "renamed.mkv").write_bytes(good)
     (root / "circle").symlink_to(root, target_is_directory=True)
 
-    sums = {f"bad{seed:02d}.mp4": hashlib.sha256(good).hexdigest() for seed in range(60)}
-    sums["renamed.mkv"] = hashlib.sha256(good).hexdigest()
-    entries = {entry.path: entry for entry in check_folder(root, checksums=sums, workers=2).clips}
+    known = [hashlib.sha256(source).hexdigest() for source in sources]
+    sums = {f"bad{seed:03d}.mp4": known[seed // 4 % len(known)] for seed in range(VARIANTS)}
+    sums["renamed.mkv"] = known[0]
+    entries = {entry.path: entry for entry in check_folder(root, checksums=sums, workers=4).clips}
     assert set(entries) == {path.name for path in root.iterdir() if path.name != "circle"}
     for name in [*broken, *(name for name in sums if name.startswith("bad"))]:
         assert entries[name].status == "damaged", name
         assert entries[name].reason
     assert entries["renamed.mkv"].status == "present"
-    unknown = [entry for entry in check_folder(root, workers=2).clips if entry.path.startswith("bad")]
-    concealed = sum(entry.status in ("unverified", "duplicate") for entry in unknown)
+    unknown = [entry for entry in check_folder(root, workers=4).clips if entry.path.startswith("bad")]
+    assert all(entry.status in ("damaged", "unverified", "duplicate") for entry in unknown)
+    cut = [entry for entry in unknown if int(entry.path[3:6]) % 4 == 0]
+    assert {entry.status for entry in cut} == {"damaged"}
+    concealed = sum(entry.status != "damaged" for entry in unknown)
     assert concealed < len(unknown) / 2
 
     records = [ClipRecord(path=root / name, labels={}) for name in sorted(entries)]
     dataset = ClipDataset(records, UniformSampler(4), short_side=32)
-    loader = ClipLoader(dataset, InTurn(len(records)), batch_size=1, num_workers=2)
+    loader = ClipLoader(dataset, InTurn(len(records)), batch_size=1, num_workers=4)
     read = [path for batch in loader for path in batch["path"]]
     lost = [entry.name for entry in loader.skipped]
     assert sorted(read + lost) == sorted(str(record.path) for record in records)
     assert str(root / "renamed.mkv") in read
     assert {str(root / name) for name in broken} <= set(lost)
     assert all(entry.reason for entry in loader.skipped)
+
+
+def small_real_clips() -> list[Path]:
+    """The smallest of the real clips; none where they are absent, and the test makes do with its own."""
+    return sorted((SHARED / "clips" / "kinetics400").rglob("*.mp4"), key=lambda path: path.stat().st_size)[:2]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no such signal")
+def test_killed_and_taken_up(folder: Path, tmp_path: Path, clip_writer: Callable[..., np.ndarray]) -> None:
+    for i in range(5):
+        clip_writer(folder / "more" / f"{i}.mp4", num_frames=3, seed=10 + i)
+    manifest = tmp_path / "manifest.json"
+    program = (
+        "import os, signal, sys\nfrom vtlearn.data import manifest as m\nreal, read = m.check_file, []\n"
+        "def check(path, name, **settings):\n"
+        "    read.append(name)\n"
+        "    if len(read) == 5:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return real(path, name, **settings)\n"
+        "m.check_file = check\nm.check_folder(sys.argv[1], manifest=sys.argv[2])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, folder, manifest], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not manifest.exists()
+    journal = Path(f"{manifest}.journal").read_text().splitlines()
+    before = {json.loads(line)["path"] for line in journal}
+    assert len(before) == len(journal) >= 2
+    read: list[str] = []
+    real = manifests.check_file
+
+    def check(path: Path, name: str, **settings: Any) -> FileStatus:
+        read.append(name)
+        return real(path, name, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "check_file", check)
+        found = check_folder(folder, manifest=manifest)
+    assert not before & set(read)
+    assert found == check_folder(folder)
+    assert before | set(read) == {entry.path for entry in found.clips if entry.status != "no video"}
 
 
 def test_real_clips_are_judged(real_clips: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,26 +18,44 @@ kinetics_app = group("kinetics", "Kinetics as it really is: check, choose, downl
 def kinetics_check(
     folder: Annotated[Path, typer.Argument(help="Folder of clips.")],
     manifest: Annotated[
-        Path | None, typer.Option(help="File to keep the result in; a stopped check goes on from it.")
+        Path | None,
+        typer.Option(
+            help="File to keep the result in; a stopped check goes on from it [default: in the folder]."
+        ),
     ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="CSV whose clips should be there.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Annotation file whose clips should be there.")
+    ] = None,
     min_frames: Annotated[int, typer.Option(help="Videos with fewer frames are too short.")] = 1,
     workers: Annotated[int, typer.Option(help="Files read at the same time.")] = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Read every file of a folder and say what it is; exit code 1 if any cannot be used."""
     from vtlearn.data.kinetics import read_annotations
-    from vtlearn.data.manifest import USABLE, check_folder
+    from vtlearn.data.manifest import MANIFEST, USABLE, check_folder, coverage
 
+    rows = read_annotations(annotations) if annotations else []
+    if manifest is None and folder.is_dir():
+        if os.access(folder, os.W_OK):
+            manifest = folder / MANIFEST
+        else:
+            typer.echo(f"{folder} cannot be written to: no manifest is kept (see --manifest)", err=True)
     found = check_folder(
         folder,
         manifest=manifest,
-        annotations=read_annotations(annotations) if annotations else (),
+        annotations=rows,
         min_frames=min_frames,
         workers=workers,
         progress=not as_json,
     )
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+    usable, listed = coverage(rows, found)
+    if as_json:
+        covered = {"coverage": {"usable": usable, "listed": listed}} if rows else {}
+        typer.echo(json.dumps({**found.as_json(), **covered}, indent=2))
+    else:
+        typer.echo(found.describe())
+        if rows:
+            typer.echo(f"covers {usable} of the {listed} clips of {annotations}")
     if any(clip.status not in (*USABLE, "no video") for clip in found.clips):
         raise typer.Exit(1)
 

@@ -20,7 +20,14 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from vtlearn.data.decode import TIME_LIMIT, probe_video
-from vtlearn.data.kinetics import VIDEO_SUFFIXES, Annotation, ClipSet, LeftOut, walk_files
+from vtlearn.data.kinetics import (
+    VIDEO_SUFFIXES,
+    Annotation,
+    ClipSet,
+    LeftOut,
+    read_clip_folder,
+    walk_files,
+)
 from vtlearn.errors import DataError, require_one_of, require_positive
 from vtlearn.files import write_json
 
@@ -36,6 +43,8 @@ STATUSES = {
 """What is said of a file, and what it means."""
 
 USABLE = ("present", "unverified")
+MANIFEST = "clips_manifest.json"
+"""Name of the manifest that lies in the folder that it describes."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +121,18 @@ class Manifest:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{os.fspath(path)}: not a manifest ({error})") from None
 
-    def keep_usable(self, clips: ClipSet) -> ClipSet:
-        """The clips of a set that this manifest calls usable; the others are left out with their reasons."""
-        known = {os.path.join(self.root, entry.path): entry for entry in self.clips}
+    def keep_usable(self, clips: ClipSet, root: str | os.PathLike[str] | None = None) -> ClipSet:
+        """The clips of a set that this manifest calls usable; the others are left out with their reasons.
+
+        Args:
+            clips: the set.
+            root: where the folder lies now, if it was moved since the check.
+        """
+        top = os.path.abspath(self.root if root is None else root)
+        known = {os.path.join(top, *entry.path.split("/")): entry for entry in self.clips}
         kept, left_out = [], list(clips.left_out)
         for record in clips.records:
-            entry = known.get(str(record.path))
+            entry = known.get(os.path.abspath(record.path))
             if entry is None:
                 left_out.append(LeftOut(str(record.path), "not in the manifest"))
             elif entry.status not in USABLE:
@@ -126,6 +141,19 @@ class Manifest:
             else:
                 kept.append(record)
         return dataclasses.replace(clips, records=tuple(kept), left_out=tuple(left_out))
+
+
+def read_usable_clips(root: str | os.PathLike[str], labelling: str = "label") -> ClipSet:
+    """The clips of a folder (`read_clip_folder`), without those that an earlier check found unusable.
+
+    Where the folder was never checked, all of them; what cannot be read then shows while loading.
+
+    Raises:
+        DataError: as for `read_clip_folder`; also if the folder's manifest is damaged.
+    """
+    clips = read_clip_folder(root, labelling)
+    manifest = Path(root) / MANIFEST
+    return Manifest.load(manifest).keep_usable(clips, root) if manifest.is_file() else clips
 
 
 def coverage(annotations: Sequence[Annotation], manifest: Manifest) -> tuple[int, int]:
@@ -309,7 +337,7 @@ def _results_so_far(manifest: str | os.PathLike[str], root: str) -> dict[str, Fi
     found: dict[str, FileStatus] = {}
     if Path(manifest).exists():
         earlier = Manifest.load(manifest)
-        if earlier.root == root:
+        if os.path.abspath(earlier.root) == os.path.abspath(root):
             found = {entry.path: entry for entry in earlier.clips}
     try:
         lines = _journal(manifest).read_text(encoding="utf-8").splitlines()
