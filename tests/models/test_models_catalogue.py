@@ -21,6 +21,7 @@ PARAMETERS = {
     "vivit_base_factorised_dot_product": 88_952_464,
     "vivit_large_factorised_encoder": 354_903_440,
     "vtn_vit_base": 113_502_352,
+    "vtn_vit_base_causal": 113_502_352,
     "vit_base": 86_567_656,
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
@@ -72,6 +73,13 @@ def test_axial_attention_has_the_published_size_with_its_174_classes():
     with torch.device("meta"):
         model = create_model("timesformer_base_axial", num_classes=174)
     assert round(count_parameters(model) / 1e6, 1) == 156.8
+
+
+def test_large_vivit_at_two_sizes_has_the_counted_millions():
+    for size, millions in ((224, 307.5), (320, 310.85)):
+        with torch.device("meta"):
+            model = create_model("vivit_large_joint", image_size=size)
+        assert count_parameters(model) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
 @pytest.mark.parametrize("name", GIGA_MULTIPLY_ADDS)

@@ -77,15 +77,18 @@ def kind(config: dict, name: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_every_preset_is_one_graph():
     assert len(different(model_names())) > 20
     compile_in_a_process("aot_eager", "no", different(model_names()))
 
 
+@pytest.mark.slow
 def test_the_flagships_train_as_one_graph():
     compile_in_a_process("aot_eager", "yes", ["vit_base", *FLAGSHIPS])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler"
 )

@@ -107,6 +107,28 @@ def test_the_hubs_cache_without_a_network(tmp_path):
         load_published("someone/other", cache_dir=tmp_path, offline=True)
 
 
+@pytest.mark.parametrize("format", ["safetensors", "bin"])
+def test_the_hub_is_asked_for_one_format_of_weights(tmp_path, monkeypatch, format):
+    hub = pytest.importorskip("huggingface_hub")
+    folder, asked = hugging_face_folder(tmp_path / "model"), []
+    if format == "bin":
+        torch.save(read_weights(folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+
+    def snapshot_download(name: str, allow_patterns: list[str], **options: object) -> str:
+        asked.append((name, allow_patterns[-1], options["local_files_only"]))
+        if allow_patterns[-1] == "pytorch_model.bin":
+            (tmp_path / "pytorch_model.bin").rename(folder / "pytorch_model.bin")
+        return str(folder)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    published = load_published("someone/tiny")
+    _, clips, logits = official()
+    torch.testing.assert_close(published.model(clips), logits, atol=1e-5, rtol=1e-5)
+    patterns = ["*.safetensors", "pytorch_model.bin"][: 1 if format == "safetensors" else 2]
+    assert asked == [("someone/tiny", pattern, False) for pattern in patterns]
+
+
 def test_a_released_checkpoint_file_tells_its_own_sizes(tmp_path):
     weights, clips, _ = official()
     file = tmp_path / "released.pyth"
@@ -197,53 +219,6 @@ def test_loading_leaves_the_given_weights_alone():
 def test_unknown_sources_are_named():
     with pytest.raises(ArgumentError, match=r"source must be one of 'timesformer'.*got 'keras'"):
         from_published({}, "keras", {})
-
-
-def our_vit_under_hugging_face_names(new: bool) -> tuple[torch.nn.Module, dict[str, torch.Tensor], dict]:
-    torch.manual_seed(0)
-    vit = build_model(tiny_twin("vit_base", image_size=20)).eval()
-    with torch.no_grad():
-        for parameter in vit.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    state = vit.state_dict()
-    weights = {
-        "vit.embeddings.cls_token": state["cls_token"],
-        "vit.embeddings.position_embeddings": state["pos_embed"],
-        "vit.embeddings.patch_embeddings.projection.weight": state["patch_embed.proj.weight"],
-        "vit.embeddings.patch_embeddings.projection.bias": state["patch_embed.proj.bias"],
-        "vit.layernorm.weight": state["norm.weight"],
-        "vit.layernorm.bias": state["norm.bias"],
-        "classifier.weight": state["head.weight"],
-        "classifier.bias": state["head.bias"],
-    }
-    for layer in range(2):
-        old = f"vit.layers.{layer}" if new else f"vit.encoder.layer.{layer}"
-        parts = ("q_proj", "k_proj", "v_proj") if new else ("query", "key", "value")
-        inner = f"{old}.attention" if new else f"{old}.attention.attention"
-        rest = {
-            "attn.proj": f"{old}.attention.o_proj" if new else f"{old}.attention.output.dense",
-            "mlp.fc1": f"{old}.mlp.fc1" if new else f"{old}.intermediate.dense",
-            "mlp.fc2": f"{old}.mlp.fc2" if new else f"{old}.output.dense",
-            "norm1": f"{old}.layernorm_before",
-            "norm2": f"{old}.layernorm_after",
-        }
-        for kind in ("weight", "bias"):
-            thirds = state[f"blocks.{layer}.attn.qkv.{kind}"].chunk(3)
-            weights |= {f"{inner}.{part}.{kind}": third for part, third in zip(parts, thirds, strict=True)}
-            weights |= {
-                f"{theirs}.{kind}": state[f"blocks.{layer}.{ours}.{kind}"] for ours, theirs in rest.items()
-            }
-    published = {"image_size": 20, "patch_size": 4, "hidden_size": 24, "num_hidden_layers": 2}
-    published |= {"num_attention_heads": 2, "intermediate_size": 36, "layer_norm_eps": 1e-6}
-    return vit, weights, published
-
-
-@pytest.mark.parametrize("new", [False, True], ids=["version 4", "version 5"])
-def test_both_layouts_of_hugging_face(new):
-    vit, weights, published = our_vit_under_hugging_face_names(new)
-    images = torch.randn(2, 3, 20, 20)
-    found = from_published(weights, "vit-hf", published)
-    torch.testing.assert_close(found(images), vit(images))
 
 
 @pytest.mark.parametrize("name", ["vit_base", "deit_base_distilled"])

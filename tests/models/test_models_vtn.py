@@ -166,6 +166,18 @@ def test_a_fixed_backbone_does_not_learn():
     assert vtn.temporal_encoder.layers[0].attention.query.weight.grad is not None
 
 
+def test_a_fixed_backbone_stays_in_evaluation():
+    """Else its batch norms would go on moving, and its dropout would rustle."""
+    vtn = build_model(tiny_twin("vtn_resnet50", tune_backbone=False, dropout=0.0, head_dropout=0.0)).train()
+    assert vtn.head.training
+    assert not any(part.training for part in vtn.backbone.modules())
+    before = {key: value.clone() for key, value in vtn.backbone.state_dict().items()}
+    vtn(torch.randn(2, 3, 3, 32, 32)).sum().backward()
+    assert all(torch.equal(value, before[key]) for key, value in vtn.backbone.state_dict().items())
+    tuned = build_model(tiny_twin("vtn_resnet50")).train()
+    assert all(part.training for part in tuned.backbone.modules())
+
+
 def test_any_module_that_maps_images_to_vectors():
     backbone = nn.Sequential(nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten())
     vtn = VTN(tiny_twin("vtn_samples", backbone=None), backbone=backbone).eval()

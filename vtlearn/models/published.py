@@ -124,17 +124,24 @@ def _from_hub(name: str, cache_dir: Path | str | None, offline: bool) -> Path:
     except ImportError:
         missing = f"{name}: huggingface_hub is not installed (pip install vtlearn[pretrained])"
         raise CheckpointError(missing) from None
-    try:
-        folder = snapshot_download(
-            name,
-            cache_dir=cache_dir,
-            local_files_only=offline,
-            allow_patterns=["*.json", "*.safetensors", "pytorch_model.bin"],
-        )
-    except (OSError, ValueError) as error:  # what the hub's own errors derive from
-        where = "the cache" if offline else "the hub"
-        raise CheckpointError(f"{name}: not found in {where} ({str(error).splitlines()[0]})") from None
-    return Path(folder)
+    folder = None
+    for weights in ("*.safetensors", "pytorch_model.bin"):  # the second only where there is none of the first
+        try:
+            folder = Path(
+                snapshot_download(
+                    name,
+                    cache_dir=cache_dir,
+                    local_files_only=offline,
+                    allow_patterns=["*.json", weights],
+                )
+            )
+        except (OSError, ValueError) as error:  # what the hub's own errors derive from
+            where = "the cache" if offline else "the hub"
+            raise CheckpointError(f"{name}: not found in {where} ({str(error).splitlines()[0]})") from None
+        if any(folder.glob(weights)):
+            break
+    assert folder is not None
+    return folder
 
 
 def _from_folder(folder: Path, source: str | None) -> Published:

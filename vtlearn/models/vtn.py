@@ -40,11 +40,11 @@ class VTNConfig:
     ``window_size`` is two-sided and odd, for all layers or one a layer; the released 18 counts both sides
     without the centre, which is 19 here. ``num_positions`` rows of positions stand for the frame indices 0,
     1, …; ``past_table`` says what a later frame means: "error", "squeeze" (the clip's indices are scaled to
-    fit, between rows mixed linearly) or "modulo" (the released rule, which silently uses positions again).
-    ``frame_chunk`` frames go through the backbone at a time (``None``: all). With ``checkpointing`` the
-    layers over time keep only their inputs; a ViT has the same option (``create_model`` sets both).
-    ``backbone`` is a configuration, a name "timm/…" where timm is installed, or ``None`` for a module handed
-    to :class:`VTN`.
+    fit, between rows mixed linearly) or "modulo" (the released rule, which silently uses positions again). A
+    backbone without ``tune_backbone`` is fixed. ``frame_chunk`` frames go through the backbone at a time
+    (``None``: all). With ``checkpointing`` the layers over time keep only their inputs; a ViT has the same
+    option (``create_model`` sets both). ``backbone`` is a configuration, a name "timm/…" where timm is
+    installed, or ``None`` for a module handed to :class:`VTN`.
 
     >>> VTNConfig(**dataclasses.asdict(VTNConfig.samples())) == VTNConfig.samples()
     True
@@ -306,6 +306,16 @@ class VTN(VideoClassifier):
         self.embed_dropout = nn.Dropout(config.dropout)
         self.temporal_encoder = self.make_temporal_encoder()
         self.head = self.make_head(config.num_classes)
+        self.train()
+
+    def train(self, mode: bool = True) -> VTN:
+        """Switch between training and evaluation; a fixed backbone stays in evaluation, its batch norms with
+        it.
+        """
+        super().train(mode)
+        if not self.config.tune_backbone:
+            self.backbone.eval()
+        return self
 
     def make_temporal_encoder(self) -> nn.Module:
         """The stack of layers over time."""
