@@ -115,6 +115,18 @@ def test_a_resumed_run_goes_on_with_its_own_settings(run, trained, tmp_path, cli
     assert len(read_metrics(root / "a" / "metrics.jsonl")) == 3
 
 
+def test_a_restart_by_torchrun_goes_on(run, clips, trained, tmp_path, monkeypatch):
+    root = shutil.copytree(trained, tmp_path / "runs")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    command = ["train", *TINY, "--data", clips, "--steps", "3", "--root", root, "--json"]
+    code, out, err = run(*command, "--name", "a")
+    assert code == 0, err
+    assert json.loads(out) == json.loads((trained / "a" / "result.json").read_text())
+    code, out, err = run(*command, "--name", "new")
+    assert code == 0, err
+    assert json.loads(out)["run"] == "new"
+
+
 def test_profile_tells_every_phase_and_writes_a_trace(run, clips, tmp_path):
     trace = tmp_path / "trace.json"
     command = ["profile", *TINY, "--data", clips, "--steps", "2", "--trace", trace]

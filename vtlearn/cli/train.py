@@ -180,6 +180,8 @@ def train(
         tensorboard=tensorboard,
         options=_options(set_),
     )
+    if run is not None and training.was_restarted() and training.has_begun(root / run):
+        resume = True
     if resume:
         if run is None:
             raise ArgumentError("run", None, "the name of a run to go on with")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from vtlearn.attention import AttentionKernel, Pattern, SlidingWindowAttention
 from vtlearn.errors import require_one_of
+from vtlearn.layers.longformer import LongformerSelfAttention
 from vtlearn.models.catalogue import build_model
 from vtlearn.models.cost import input_shape
-from vtlearn.models.vtn import VTNConfig
+from vtlearn.models.vtn import FrameIndexPositions
 from vtlearn.runtime import autocast
 
 OPTIMISER_NUMBERS = {"adamw": 2, "sgd": 1}
@@ -94,6 +95,49 @@ class _Held(TorchDispatchMode):
         self.now -= size
 
 
+class _KeepInputs(torch.autograd.Function):
+    """Computes nothing; keeps its inputs and its output for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        out = torch.empty_like(inputs[0])
+        ctx.save_for_backward(*inputs, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grad_out: Tensor) -> Any:
+        *inputs, _ = ctx.saved_tensors
+        return tuple(torch.empty_like(each) for each in inputs)
+
+
+@dataclass(frozen=True)
+class _WindowKept(AttentionKernel):
+    """What windowed attention keeps, without the computation, which looks at its masks."""
+
+    stands_for: AttentionKernel
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, **masks: Any) -> Tensor:
+        return _KeepInputs.apply(q, k, v, *(masks.get("global_projections") or ()))
+
+    def pattern(self, num_tokens: int) -> Pattern:
+        return self.stands_for.pattern(num_tokens)
+
+
+class _FirstRows(nn.Module):
+    """A table of positions by frame index that does not look at the index, which has no contents here."""
+
+    def __init__(self, positions: FrameIndexPositions) -> None:
+        super().__init__()
+        self.positions = positions
+
+    def class_token(self) -> Tensor:
+        """The class token's own row."""
+        return self.positions.class_token()
+
+    def forward(self, frame_index: Tensor) -> Tensor:
+        return self.positions.table[torch.zeros_like(frame_index)]
+
+
 @contextlib.contextmanager
 def _saved_bytes(skip: set[int]) -> Iterator[Callable[[], int]]:
     """Bytes of the storages that the forward pass keeps for the backward pass, parameters left out."""
@@ -141,10 +185,17 @@ def training_memory(
     """
     require_one_of("optimizer", optimizer, OPTIMISER_NUMBERS)
     place = torch.device(device)
-    if isinstance(config, VTNConfig) and config.past_table == "error":  # it would look at the frame indices
-        config = dataclasses.replace(config, past_table="squeeze")
     with torch.device("meta"):
         model: nn.Module = build_model(config).train()
+    for module in list(model.modules()):
+        positions = getattr(module, "positions", None)
+        if isinstance(positions, FrameIndexPositions):
+            module.positions = _FirstRows(positions)
+        if isinstance(module, LongformerSelfAttention):  # projects all, as on a GPU, not those of its mask
+            module._of_global = lambda project, x, mask: project(x)  # type: ignore[assignment]
+        kernel = vars(module).get("kernel")
+        if isinstance(kernel, SlidingWindowAttention):
+            module.kernel = _WindowKept(kernel)  # type: ignore[assignment]
     with FakeTensorMode(allow_non_fake_inputs=True), place:
         model.to_empty(device=place)
         shape = (batch_size, *input_shape(config, num_frames)[1:])

@@ -706,6 +706,16 @@ def is_alone() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
+def was_restarted() -> bool:
+    """True where torchrun has started the processes again after one had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def has_begun(folder: Path) -> bool:
+    """True where a run of that folder has begun."""
+    return (folder / ABOUT).is_file()
+
+
 def is_first_process() -> bool:
     """True in the process that prints: alone, or rank 0 of those that torchrun started."""
     return int(os.environ.get("RANK", "0")) == 0
