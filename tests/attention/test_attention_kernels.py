@@ -10,6 +10,7 @@ from vtlearn.attention import (
     MultiHeadAttention,
     SlidingWindowAttention,
     dense_attention,
+    full,
     full_attention,
     kernel_family,
     reference_attention,
@@ -31,8 +32,8 @@ def tokens(*shape, seed=0, count=3, dtype=torch.float64):
 
 
 def outputs_and_gradients(function, inputs):
-    probe = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(99), dtype=inputs[0].dtype)
     out = function(*inputs)
+    probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(99), dtype=out.dtype)
     gradients = torch.autograd.grad((out * probe).sum(), inputs, allow_unused=True, materialize_grads=True)
     return out.detach(), *gradients
 
@@ -180,6 +181,48 @@ def test_multi_head_attention_is_heads_of_a_fused_projection():
     torch.testing.assert_close(module(x), module.proj(torch.cat(heads, -1)))
 
 
+@pytest.fixture
+def count_products(monkeypatch):
+    """The lengths that full attention computed by two products, in order."""
+    seen, ours = [], full.two_products
+    monkeypatch.setattr(full, "two_products", lambda q, k, v: seen.append(q.shape[2]) or ours(q, k, v))
+    return seen
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 13, 24, 25])
+def test_full_attention_by_either_computation(length, count_products):
+    inputs = tokens(3, HEADS, length, 11)
+    assert_parity(FullAttention(), inputs)
+    assert count_products == ([length] if 8 <= length <= 24 else [])
+    with torch.no_grad():
+        full_attention(*inputs)
+    full_attention(*inputs, causal=True)
+    full_attention(*inputs, dropout_p=0.5)
+    full_attention(*inputs, valid_mask=torch.ones(3, length, dtype=torch.bool))
+    assert len(count_products) <= 1  # forward alone, masked or dropped: the fused call
+
+
+def test_two_products_by_finite_differences(count_products):
+    fused = torch.randn(2, 11, 3, HEADS, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    views = [part.requires_grad_() for part in fused.permute(2, 0, 3, 1, 4).unbind(0)]
+    assert torch.autograd.gradcheck(full_attention, views)
+    assert count_products
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+@pytest.mark.parametrize("length", [1, 17, 257])
+def test_bfloat16_full_attention_by_either_computation(monkeypatch, count_products, multiplies, length):
+    monkeypatch.setattr(full, "multiplies_bfloat16", lambda: multiplies)
+    halves = [x.detach().bfloat16().requires_grad_() for x in tokens(2, HEADS, length, 16)]
+    exact = [x.detach().double().requires_grad_() for x in halves]
+    got = outputs_and_gradients(lambda *inputs: full_attention(*inputs).double(), halves)
+    wanted = outputs_and_gradients(lambda *inputs: reference_attention(*inputs, Full()), exact)
+    assert full_attention(*halves).dtype == torch.bfloat16
+    assert (length in count_products) == (multiplies and length < 257)
+    for near, expected in zip(got, wanted, strict=True):
+        assert (near.double() - expected).abs().max() < 0.03 * expected.abs().max().clamp(min=1.0)
+
+
 def test_full_attention_is_indifferent_to_order():
     q, k, v = tokens(2, 2, 13, 5)
     shuffled = torch.randperm(13, generator=torch.Generator().manual_seed(1))
@@ -234,6 +277,35 @@ def test_a_model_with_the_kernel_compiles_without_a_break(name):
     (expected_gradient,) = torch.autograd.grad(expected.pow(2).sum(), x)
     (gradient,) = torch.autograd.grad(out.pow(2).sum(), x)
     torch.testing.assert_close(gradient, expected_gradient)
+
+
+def has_compiler():
+    """Whether inductor finds a C++ compiler that works here."""
+    try:
+        from torch._inductor.cpp_builder import get_cpp_compiler
+
+        get_cpp_compiler()
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_compiler(), reason="inductor needs a C++ compiler, and this machine has none")
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("name", ["full", "sliding window", "split heads", "3-D window, dense", "uniform"])
+def test_inductor_compiles_one_kernel_of_each_family(name):
+    kernel = FAMILY[name]
+    inputs = tokens(1, HEADS, 35, 4, dtype=torch.float32)
+    probe = torch.randn(1, HEADS, 35, 4, generator=torch.Generator().manual_seed(9))
+    torch._dynamo.reset()
+    out = torch.compile(kernel.__call__, fullgraph=True, backend="inductor")(*inputs)
+    expected = kernel(*inputs)
+    torch.testing.assert_close(out, expected)
+    options = {"allow_unused": True, "materialize_grads": True}
+    grads = torch.autograd.grad((out * probe).sum(), inputs, **options)
+    wanted = torch.autograd.grad((expected * probe).sum(), inputs, **options)
+    for grad, want in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(grad, want)
 
 
 BAD_INPUTS = {

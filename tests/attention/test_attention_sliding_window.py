@@ -144,6 +144,68 @@ def test_tiles_of_any_size_give_the_same(monkeypatch):
         assert_parity(kernel, tokens(2, 3, 331, 5), is_global)
 
 
+NARROW = {
+    "long": (331, 11, 1, False),
+    "wide": (397, 101, 1, False),
+    "dilated in one head, causal": (331, 11, (1, 3), True),
+    "short": (13, 29, 1, False),
+    "one token": (1, 5, 1, False),
+}
+
+
+@pytest.mark.usefixtures("tiles_always")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("multiplies", [True, False], ids=["narrow products", "widened first"])
+@pytest.mark.parametrize("name", NARROW)
+def test_half_precision_tiles_stay_near_the_reference(monkeypatch, name, multiplies, dtype):
+    """Values and all gradients against float64, with padding, global tokens and projections of their own."""
+    monkeypatch.setattr(window_products, "multiplies_bfloat16", lambda: multiplies)
+    length, window, dilation, causal = NARROW[name]
+    kernel = SlidingWindowAttention(window, dilation, causal)
+    is_global, valid = coin(2, length, seed=1, share=0.02), coin(2, length, seed=2, share=0.9)
+    is_global[0, 0], valid[0, 0], valid[1, length // 2] = True, True, True
+    halves = [x.detach().to(dtype).requires_grad_() for x in tokens(2, 2, length, 16, count=6)]
+    exact = [x.detach().double().requires_grad_() for x in halves]
+    masks = {"valid_mask": valid, "global_mask": is_global}
+    out = kernel(*halves[:3], **masks, global_projections=tuple(halves[3:]))
+    expected = reference_with_projections(kernel, *exact[:3], tuple(exact[3:]), is_global, valid)
+    assert out.dtype == dtype
+    probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(99), dtype=torch.float64)
+    options = {"allow_unused": True, "materialize_grads": True}
+    grads = torch.autograd.grad((out.double() * probe).sum(), halves, **options)
+    wanted = torch.autograd.grad((expected * probe).sum(), exact, **options)
+    share = 0.03 if dtype == torch.bfloat16 else 0.004
+    for near, want in zip((out, *grads), (expected, *wanted), strict=True):
+        assert near.dtype == dtype
+        assert (near.double() - want).abs().max() <= share * want.abs().max().clamp(min=1.0)
+
+
+@pytest.mark.usefixtures("tiles_always")
+def test_half_precision_is_multiplied_as_such_only_where_the_processor_can(monkeypatch):
+    for multiplies, kept in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(window_products, "multiplies_bfloat16", lambda answer=multiplies: answer)
+        assert window_products.product_dtype(torch.bfloat16) == kept
+        assert window_products.product_dtype(torch.float16) == torch.float32
+        assert window_products.product_dtype(torch.float64) == torch.float64
+
+
+@pytest.mark.usefixtures("tiles_always")
+def test_half_precision_locality_and_dropout():
+    """A forbidden key gets a gradient of exactly zero; dropout draws the same numbers in both passes."""
+    q, k, v = (x.detach().bfloat16().requires_grad_() for x in tokens(1, 2, 331, 8))
+    sliding_window_attention(q, k, v, window_size=21)[0, :, 200].float().sum().backward()
+    allowed = SlidingWindow(21).mask(331)[200]
+    for grad in (k.grad, v.grad):
+        assert (grad[0][:, ~allowed] == 0).all()
+    assert (v.grad[0][:, allowed] != 0).all()
+    torch.manual_seed(3)
+    out = sliding_window_attention(q, k, v, window_size=1, dropout_p=0.25)
+    kept = (out != 0).any(-1)
+    (grad,) = torch.autograd.grad(out.float().sum(), v)
+    assert 0.6 < kept.float().mean() < 0.9
+    assert torch.equal((grad != 0).any(-1), kept)
+
+
 @pytest.mark.usefixtures("tiles_always")
 def test_many_global_tokens():
     """More than half a block of them: the hidden columns of a block no longer hold their scores."""

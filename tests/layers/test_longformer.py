@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from vtlearn.attention import SlidingWindowAttention, full_attention
 from vtlearn.errors import ArgumentError
+from vtlearn.layers import longformer
 from vtlearn.layers.longformer import (
     LongformerEncoder,
     LongformerLayer,
@@ -287,3 +288,27 @@ def test_bad_input_is_named():
         encoder()(torch.zeros(2, 13, 22), torch.ones(2, 12, dtype=torch.bool))
     with pytest.raises(ArgumentError, match=r"global_mask must be of dtype"):
         encoder()(torch.zeros(2, 13, 22), None, torch.ones(2, 13))
+
+
+@pytest.mark.parametrize("marked", ["some", "one clip without", "none"])
+def test_projecting_the_global_queries_alone_changes_nothing(monkeypatch, marked):
+    """Output and every gradient, whether the global tokens' queries are projected alone or with all."""
+    is_global = torch.zeros(3, 17, dtype=torch.bool)
+    if marked != "none":
+        is_global[0, [0, 5, 16]] = True
+    if marked == "some":
+        is_global[1:, 3] = True
+    results = []
+    for worth in (0, 10**12):
+        monkeypatch.setattr(longformer, "WORTH_CHOOSING", worth)
+        torch.manual_seed(0)
+        attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5)).double()
+        x = torch.randn(3, 17, 22, dtype=torch.float64, requires_grad=True)
+        projected = []
+        attention.query_global.register_forward_hook(lambda _, given, out, seen=projected: seen.append(out))
+        out = attention(x, global_mask=is_global)
+        (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
+        results.append([out, x.grad, *(parameter.grad for parameter in attention.parameters())])
+        assert projected[0].numel() == (3 * 17 if worth else int(is_global.sum())) * 22
+    for alone, together in zip(*results, strict=True):
+        torch.testing.assert_close(alone, together, rtol=1e-10, atol=1e-12)

@@ -19,16 +19,18 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from vtlearn.attention.full import multiplies_bfloat16
+
 TILE_BYTES = 1 << 20
 """Float32 scores of one tile in bytes: they should stay in a core's second-level cache while they are used.
 
-Measured with ``python -m benchmarks.attention --lengths 4096``: half of it costs 5–10 % at reach 256, twice of
-it gains nothing at reach 16 and 64, and the buffers are what the forward pass needs beside its output.
+Measured at 4096 tokens in 12 heads of 64 (one thread, CPU time, interleaved rounds): half of it costs a tenth
+more at reach 256, twice of it gains nothing at reach 16 and 64. ``python -m benchmarks.attention`` shows what
+the buffers add to the output in memory.
 """
 
 ALL = slice(None)
@@ -119,7 +121,7 @@ class _Desk:
         self.buffers: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """The buffer of that name in that shape, contents undefined; what was taken under it before is lost."""
+        """The buffer of that name in that shape, contents undefined; what it held is lost."""
         size = math.prod(shape)
         held = self.buffers.get((name, dtype))
         if held is None or held.numel() < size:
@@ -169,20 +171,14 @@ def product_dtype(dtype: torch.dtype) -> torch.dtype:
 
     A processor without instructions for a half precision emulates it, slower than float32 by far.
     """
-    return dtype if dtype == torch.bfloat16 and _multiplies_bfloat16() else score_dtype(dtype)
-
-
-@lru_cache(maxsize=1)
-def _multiplies_bfloat16() -> bool:
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+    return dtype if dtype == torch.bfloat16 and multiplies_bfloat16() else score_dtype(dtype)
 
 
 class _StripScores:
     """The weights of a strip's tiles: the part both passes share.
 
-    Where the factors are half precision, so are the products as they come; they are widened before anything is
-    added up or put through softmax, and the weights are narrowed again for the next product.
+    Where the factors are half precision, so are the products as they come; they are widened before anything
+    is added up or put through softmax, and the weights are narrowed again for the next product.
     """
 
     def __init__(
@@ -403,10 +399,11 @@ def _add_to_keys(
     # A narrow product is made aside and added a block's length of keys at a time.
     product = desk.take("keys", (weights.shape[0], width, rows.shape[-1]), rows.dtype)
     torch.bmm(weights.mT, rows, out=product)
+    wide = desk.take("keys", product.shape, total.dtype).copy_(product)
     step = tile.size if tile.count else width
     for start in range(0, width, step):
         keys = slice(start, start + step)
-        tile.of_keys(total, keys=keys).add_(product[:, keys], alpha=scale)
+        tile.of_keys(total, keys=keys).add_(wide[:, keys], alpha=scale)
 
 
 def _add_to_global(total: Tensor, tile: _Tile, weights: Tensor, rows: Tensor, scale: float = 1.0) -> None:
