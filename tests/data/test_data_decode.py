@@ -422,6 +422,8 @@ def test_a_clip_that_takes_too_long_is_named(small_clip: Path) -> None:
         video.time_limit = -1.0  # type: ignore[attr-defined]
         with pytest.raises(DataError, match="decoding took longer than"):
             video.frames(range(13))
+    with pytest.raises(DataError, match=r"small_000003_000005\.mp4: indexing took longer than 1e-06 s"):
+        open_video(small_clip, time_limit=1e-6)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

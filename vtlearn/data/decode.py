@@ -333,6 +333,8 @@ class _PyavReader(VideoReader):
         packets = 0
         timed = any(name in _TIMED_CONTAINERS for name in self._container.format.name.split(","))
         for packet in self._container.demux(stream):
+            if time.monotonic() > self._deadline:
+                raise DataError(f"{self.path}: indexing took longer than {self.time_limit:g} s")
             if packet.size == 0:
                 continue
             packets += 1

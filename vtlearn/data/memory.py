@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from vtlearn.data.decode import FASTEST, open_video
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import segment_bounds, uniform_indices
-from vtlearn.data.transforms import CentreCrop, Normalise, short_side_size
+from vtlearn.data.transforms import CentreCrop, Normalise, RandomShift, short_side_size
 from vtlearn.errors import DataError, require, require_positive
 from vtlearn.files import written_aside
 
@@ -176,22 +176,13 @@ class TrainingBatches:
         ``path``."""
         chosen = self._order(step)
         rng = torch.Generator().manual_seed(_mix(self.seed, 2, step))
-        size, height = len(chosen), self.clips.frames.shape[2]
         bounds = torch.tensor(segment_bounds(self.clips.frames.shape[1], self.num_frames))
         width = bounds[:, 1] - bounds[:, 0] + 1
-        drawn = torch.rand(size, self.num_frames, generator=rng)
+        drawn = torch.rand(len(chosen), self.num_frames, generator=rng)
         frame = bounds[:, 0] + (drawn * width).long().clamp(max=width - 1)
-        move = torch.randint(-self.shift, self.shift + 1, (2, size, 1), generator=rng)
-        rows = (torch.arange(height) + move[0]).clamp(0, height - 1)
-        columns = (torch.arange(height) + move[1]).clamp(0, height - 1)
-        frames = self.clips.frames[
-            chosen[:, None, None, None],
-            frame[:, :, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-        ]
+        frames = self.clips.frames[chosen[:, None], frame].permute(0, 1, 4, 2, 3)
         return {
-            "clip": self.pixels(frames.permute(0, 1, 4, 2, 3)),
+            "clip": self.pixels(RandomShift(self.shift)(frames, rng)),
             "frame_index": self.clips.frame_index[chosen[:, None], frame],
             "labels": {name: labels[chosen] for name, labels in self.clips.labels.items()},
             "path": [self.clips.paths[i] for i in chosen.tolist()],
