@@ -13,9 +13,10 @@ import torch
 
 from tests.study.conftest import TINY, copy_clips
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
+from vtlearn.models import create_model
 from vtlearn.study.batches import StepBatches, plan_epoch
-from vtlearn.study.training import TrainingSettings, chosen_schedule, settings_to_resume, train
-from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint
+from vtlearn.study.training import TrainingSettings, build, chosen_schedule, settings_to_resume, train
+from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from vtlearn.train.runs import read_metrics, read_run
 
 ROOT = Path(__file__).parents[2]
@@ -263,6 +264,36 @@ def test_steps_stretch_or_shrink_the_recipes_schedule():
             assert schedule(step) == pytest.approx(full(round(step / 60 * total)), abs=0.35)
     one, _ = chosen_schedule(TrainingSettings.from_flat({"model": "vtn_samples", "steps": 1}), 7)
     assert one(0) > 0
+
+
+# --------------------------------------------------------------------------------------------- other starts
+
+
+def test_a_run_starts_from_an_image_model_or_from_one_of_its_kind(tmp_path, few_clips):
+    sizes = {"depth": 1, "embed_dim": 8, "num_heads": 2}
+    image = create_model("vit_samples", image_size=16, num_classes=5, pooling="token", **sizes)
+    save_checkpoint(tmp_path / "vit", step=1, model=image, model_name="vit_samples", config=image.config)
+    asked = settings(few_clips, steps=2, start=str(tmp_path / "vit"))
+    fresh = build(asked, 2)
+    assert torch.equal(fresh.patch_embed.proj.weight, image.patch_embed.proj.weight)
+    assert torch.equal(fresh.blocks[0].attn.qkv.weight, image.blocks[0].attn.qkv.weight)
+
+    train(asked, tmp_path / "first", quiet=True)
+    saved = load_checkpoint(list_checkpoints(tmp_path / "first" / "checkpoints")[-1])
+    again = build(settings(few_clips, steps=2, start=str(tmp_path / "first")), 3)
+    assert torch.equal(again.blocks[0].mlp.fc1.weight, saved.weights["blocks.0.mlp.fc1.weight"])
+    assert again.head.weight.shape == (3, 8), "a head for other classes is fresh"
+    with pytest.raises(CheckpointError, match="cannot be the start of this ViViT: it is a TimeSformer"):
+        build(TrainingSettings.from_flat({"model": "vivit_samples", "start": str(tmp_path / "first")}), 2)
+    with pytest.raises(CheckpointError, match=r"cannot be the start of this TimeSformer: '.*' does not fit"):
+        build(settings(few_clips, steps=2, start=str(tmp_path / "first"), options={"embed_dim": 16}), 2)
+
+
+@pytest.mark.parametrize("name", ["vtn_samples", "vivit_samples", "frame_gru_samples", "vtn_samples_causal"])
+def test_every_kind_of_model_trains(tmp_path, few_clips, name):
+    flat = {"model": name, "crop": 16, "num_frames": 4, "batch_size": 4, "device": "cpu", "steps": 2}
+    told = TrainingSettings.from_flat({**flat, "data": {"folder": str(few_clips)}})
+    assert train(told, tmp_path / "a", quiet=True)["steps"] == 2
 
 
 # -------------------------------------------------------------------------------------------- bad clips

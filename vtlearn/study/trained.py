@@ -225,6 +225,25 @@ def _from_published(where: str | Path, source: str | None, offline: bool) -> Tra
     )
 
 
+def load_weights_from(where: str | Path) -> nn.Module:
+    """The bare model of a run, a checkpoint or a published model, for its weights: nothing need be known of
+    its pixels or classes.
+
+    Raises:
+        CheckpointError: nothing usable there.
+    """
+    folder = Path(where)
+    if (folder / ABOUT).is_file() or (folder / CHECKPOINTS).is_dir():
+        folder = run_checkpoint(folder)
+    if (folder / SUMS).is_file():
+        saved = load_checkpoint(folder)
+        model = rebuild(saved.model_name, saved.config)
+        weights = saved.ema if saved.ema is not None else saved.weights
+        replace(saved, weights=weights).restore(model)
+        return model
+    return load_trained(where).model
+
+
 def match_classes(trained: Trained, names: Sequence[str], where: str) -> list[int]:
     """For each class of the data its number in the model, matched by name.
 

@@ -52,7 +52,7 @@ from vtlearn.study.batches import (
 )
 from vtlearn.study.compare import find_records
 from vtlearn.study.jobs import Stopped
-from vtlearn.study.trained import BEST_BY, CHECKPOINTS, load_trained
+from vtlearn.study.trained import BEST_BY, CHECKPOINTS, load_weights_from
 from vtlearn.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
@@ -197,6 +197,8 @@ class TrainingSettings:
             else:
                 known = ", ".join(sorted([*own, *_RECIPE_FIELDS]))
                 raise ArgumentError("setting", name, f"one of {known}")
+        if "folder" in here.get("data", {}):
+            here["data"] = here["data"] | {"folder": str(Path(str(here["data"]["folder"])).resolve())}
         if "model" not in here:
             raise ArgumentError("model", None, "a preset; `vtlearn models` lists them")
         return cls(**here, changes=changes)
@@ -336,7 +338,7 @@ def start_from(model: VideoClassifier, where: str) -> list[str]:
     Raises:
         CheckpointError: a model of another kind or size.
     """
-    found = load_trained(where).model
+    found = load_weights_from(where)
     if isinstance(getattr(found, "config", None), ViTConfig):
         init_from_image(model, found.state_dict())
         return []
@@ -345,7 +347,8 @@ def start_from(model: VideoClassifier, where: str) -> list[str]:
     fresh = sorted(set(ours) - fits)
     wrong = [name for name in fresh if not name.startswith("head")]
     if type(found) is not type(model) or wrong:
-        what = f"{wrong[0]!r} does not fit" if wrong else f"it is a {type(found).__name__}"
+        same = type(found) is type(model)
+        what = f"{wrong[0]!r} does not fit" if same else f"it is a {type(found).__name__}"
         raise CheckpointError(f"{where} cannot be the start of this {type(model).__name__}: {what}")
     model.load_state_dict({name: theirs[name] if name in fits else ours[name] for name in ours})
     return fresh
