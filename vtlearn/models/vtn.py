@@ -288,6 +288,7 @@ class VTN(VideoClassifier):
     """
 
     config: VTNConfig
+    encoder_class: type[LongformerEncoder] = LongformerEncoder
 
     def __init__(self, config: VTNConfig, backbone: nn.Module | None = None) -> None:
         super().__init__()
@@ -304,23 +305,7 @@ class VTN(VideoClassifier):
         self.token_types = learned_table(2, config.embed_dim)
         self.embed_norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.embed_dropout = nn.Dropout(config.dropout)
-        self.temporal_encoder = self.make_temporal_encoder()
-        self.head = self.make_head(config.num_classes)
-        self.train()
-
-    def train(self, mode: bool = True) -> VTN:
-        """Switch between training and evaluation; a fixed backbone stays in evaluation, its batch norms with
-        it.
-        """
-        super().train(mode)
-        if not self.config.tune_backbone:
-            self.backbone.eval()
-        return self
-
-    def make_temporal_encoder(self) -> nn.Module:
-        """The stack of layers over time."""
-        config = self.config
-        encoder = LongformerEncoder(
+        self.temporal_encoder = self.encoder_class(
             config.embed_dim,
             config.num_heads,
             config.depth,
@@ -332,10 +317,20 @@ class VTN(VideoClassifier):
             checkpointing=config.checkpointing,
         )
         if config.attention == "uniform":
-            for layer in encoder.layers:
+            for layer in self.temporal_encoder.layers:
                 assert isinstance(layer, LongformerLayer)
                 layer.attention.kernel = UniformWindow(layer.attention.kernel.window_size)
-        return encoder
+        self.head = self.make_head(config.num_classes)
+        self.train()
+
+    def train(self, mode: bool = True) -> VTN:
+        """Switch between training and evaluation; a fixed backbone stays in evaluation, its batch norms with
+        it.
+        """
+        super().train(mode)
+        if not self.config.tune_backbone:
+            self.backbone.eval()
+        return self
 
     def make_head(self, num_classes: int) -> nn.Module:
         config = self.config

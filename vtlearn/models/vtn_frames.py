@@ -113,26 +113,13 @@ class CausalVTN(VTN):
 
     config: CausalVTNConfig
     temporal_encoder: CausalLongformerEncoder
+    encoder_class = CausalLongformerEncoder
 
     def __init__(self, config: VTNConfig, backbone: nn.Module | None = None) -> None:
         require(
             isinstance(config, CausalVTNConfig), "config", type(config).__name__, "a CausalVTNConfig (.of(…))"
         )
         super().__init__(config, backbone)
-
-    def make_temporal_encoder(self) -> nn.Module:
-        config = self.config
-        return CausalLongformerEncoder(
-            config.embed_dim,
-            config.num_heads,
-            config.depth,
-            config.window_size,
-            config.mlp_dim,
-            config.dropout,
-            attention_dropout=config.attention_dropout,
-            eps=config.norm_eps,
-            checkpointing=config.checkpointing,
-        )
 
     def advance(
         self,
