@@ -372,6 +372,13 @@ def test_bad_entries_are_named(tmp_path: Path, name: str, text: str, message: st
         read_annotations(write(tmp_path / name, text), class_names=["a", "b"])
 
 
+def test_lists_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "run/a.mp4", "walk/b.mp4")
+    write(tmp_path / "train.txt", "run/a.mp4 0\nwalk/b.mp4 1\n")
+    write(tmp_path / "metrics_test.json", '{"id": 1}')
+    assert read_clip_folder(tmp_path).class_names == {"label": ("run", "walk")}
+
+
 def test_label_maps_in_other_forms(tmp_path: Path) -> None:
     assert read_label_map(write(tmp_path / "m.json", '{"b": "0", "\\"tai chi\\"": 1}')) == ["b", "tai chi"]
     assert read_label_map(write(tmp_path / "m.json", '["b", "a"]')) == ["b", "a"]

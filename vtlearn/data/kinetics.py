@@ -427,7 +427,7 @@ def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> 
 
     - annotation files (`read_annotations`) in the folder or in its ``annotations/`` or ``labels/``: their
       labels and splits; files named ``<labelling>_<split>.csv`` that give the same clips different labels are
-      labellings of their own. ``.txt`` and ``.json`` are taken where their names end with a split. A label
+      labellings of their own. ``.txt`` and ``.json`` are taken where they are named after a split. A label
       map beside them (``labels.json``, ``label_map….txt``) gives the order of classes;
     - ``train/<label>/clip.mp4``, ``val/…``, ``test/…``: the folder names;
     - ``<label>/clip.mp4``: the folder names, without splits (`split_by_source` makes them).
@@ -445,7 +445,7 @@ def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> 
         for folder in (top, top / "annotations", top / "labels")
         if folder.is_dir()
         for path in folder.iterdir()
-        if _TABLE.search(path.name) and not path.name.startswith(".")
+        if _TABLE.search(path.name) and not path.name.startswith(".") and _may_be_annotations(path)
     )
     if tables:
         rows = _read_tables(tables, labelling)
@@ -457,6 +457,19 @@ def read_clip_folder(root: str | os.PathLike[str], labelling: str = "label") -> 
     if not any(record.labels for record in found.records):
         raise DataError(f"{top}: no labelled clip (expected <label>/<clip>.mp4 or annotation files)")
     return found
+
+
+def _may_be_annotations(path: Path) -> bool:
+    """Whether a ``.txt`` or ``.json`` that is named after a split begins as annotations do: others have lists
+    of that name too."""
+    if path.name.endswith((".csv", ".csv.gz")):
+        return True
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if path.suffix == ".json":
+        return start.lstrip().startswith(b"[") and b'"id"' in start
+    first = start.split(b"\n")[0]
+    return max(first.count(b","), first.count(b"\t")) >= 3
 
 
 def _read_tables(tables: Sequence[Path], labelling: str) -> dict[str, list[Annotation]]:
