@@ -69,10 +69,11 @@ def test_parameters_of_other_heads_and_classifiers(name, changes, parameters):
     assert count_parameters(model) == parameters
 
 
-def test_axial_attention_has_the_published_size_with_its_174_classes():
+@pytest.mark.parametrize(("scheme", "millions"), [("axial", 156.8), ("sparse", 121.4)])
+def test_reconstructed_schemes_have_the_published_size_with_its_174_classes(scheme, millions):
     with torch.device("meta"):
-        model = create_model("timesformer_base_axial", num_classes=174)
-    assert round(count_parameters(model) / 1e6, 1) == 156.8
+        model = create_model(f"timesformer_base_{scheme}", num_classes=174)
+    assert round(count_parameters(model) / 1e6, 1) == millions
 
 
 def test_large_vivit_at_two_sizes_has_the_counted_millions():
