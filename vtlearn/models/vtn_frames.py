@@ -101,6 +101,7 @@ class CausalVTN(VTN):
 
     ``model(clips)`` gives the logits after the last frame, :meth:`logits_after_each` those after every frame
     (train on either); :meth:`step` takes frames as they arrive and a state of constant size.
+    ``record_attention`` hears the backbone only.
 
     >>> model = CausalVTN(CausalVTNConfig.of(VTNConfig.samples(), past_table="modulo")).eval()
     >>> clip, state = torch.randn(1, 8, 3, 32, 32), OnlineState()
