@@ -134,6 +134,23 @@ def test_paths_equal_the_reference_where_nothing_is_compiled(name, path):
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
+def test_dilation_never_hands_flex_a_short_sequence():
+    """Interleaved sequences of a strongly dilated window are padded to a block, and the result is the same."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    lengths = []
+
+    def seen(q, *rest, **options):
+        lengths.append(q.shape[2])
+        return flex_attention(q, *rest, **options)
+
+    inputs = tokens(1, 2, 533, 16, dtype=torch.float32)
+    out = flex_window_attention(*inputs, None, 3, (1, 29), False, None, None, flex=seen)
+    assert lengths == [533, BLOCK]
+    torch.testing.assert_close(out, reference_attention(*inputs, Dilated(7, (1, 29))), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_dense_path_trains():
     inputs = [x.requires_grad_() for x in tokens(2, 2, 41, 5, count=6)]
     valid, is_global = coin(2, 41, seed=2, share=0.8), coin(2, 41, seed=3, share=0.1)

@@ -81,6 +81,8 @@ CASES = {
     "long, so that blocks are the batch": (331, 11, 1, False),
     "long and causal": (331, 11, 1, True),
     "long, wide": (397, 101, 1, False),
+    "longer, small blocks": (557, 11, 1, False),
+    "longer, middling blocks": (557, 101, 1, True),
     "long, dilated": (331, 11, 3, False),
     "long, dilated in one head": (331, 11, (1, 3), False),
     "dilated, causal, odd": (101, 5, 7, True),
@@ -146,6 +148,7 @@ def test_tiles_of_any_size_give_the_same(monkeypatch):
 
 NARROW = {
     "long": (331, 11, 1, False),
+    "longer": (557, 11, 1, False),
     "wide": (397, 101, 1, False),
     "dilated in one head, causal": (331, 11, (1, 3), True),
     "short": (13, 29, 1, False),
@@ -204,6 +207,33 @@ def test_half_precision_locality_and_dropout():
     (grad,) = torch.autograd.grad(out.float().sum(), v)
     assert 0.6 < kept.float().mean() < 0.9
     assert torch.equal((grad != 0).any(-1), kept)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "by"),
+    [
+        (299, 1, "dense"),
+        (331, 33, "dense"),
+        (333, 33, "tiles"),
+        (427, 129, "dense"),
+        (431, 129, "tiles"),
+        (563, 501, "dense"),
+        (21, 33, "dense"),
+        (21, 41, "full"),
+    ],
+)
+def test_the_door_chooses_by_length_and_reach(monkeypatch, length, window, by):
+    taken = []
+    doors = {"dense": "dense_window_attention", "tiles": "window_eagerly", "full": "full_attention"}
+    for name, function in doors.items():
+        ours = getattr(sliding_window, function)
+        monkeypatch.setattr(
+            sliding_window, function, lambda *a, n=name, f=ours, **k: taken.append(n) or f(*a, **k)
+        )
+    q, k, v = tokens(1, 1, length, 3)
+    out = sliding_window_attention(q, k, v, window_size=window)
+    assert taken == [by]
+    torch.testing.assert_close(out, reference_attention(q, k, v, SlidingWindow(window)))
 
 
 @pytest.mark.usefixtures("tiles_always")

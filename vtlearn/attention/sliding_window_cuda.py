@@ -128,11 +128,14 @@ def _dilated_band(
     causal: bool,
     flex: Callable[..., Any],
 ) -> tuple[Tensor, Tensor]:
-    """The same with gaps: the ``step`` interleaved sequences join the batch, padded to one length."""
+    """The same with gaps: the ``step`` interleaved sequences join the batch, padded to one length.
+
+    That is a block at least: with few tokens flex gives gradients that are not numbers (32 in bfloat16).
+    """
     if step == 1:
         return _band(q, k, v, key_ok, reach, causal, flex)
     batch, _, num_tokens, _ = q.shape
-    length = -(-num_tokens // step)
+    length = max(-(-num_tokens // step), BLOCK)
     extra = length * step - num_tokens
 
     def fold(x: Tensor) -> Tensor:  # (B, heads, N, d) → (B · step, heads, length, d)

@@ -133,6 +133,8 @@ def block_size(reach: int, length: int) -> int:
     """Queries in a block, measured: small blocks waste few pairs, large products run faster."""
     if length <= 2 * reach:  # no band left to exploit
         return min(length, 256)
+    if length <= 512:  # fewer tiles: here their number costs more than their pairs
+        return 64
     return 16 if reach <= 24 else 32 if reach <= 96 else 64
 
 
