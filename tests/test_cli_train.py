@@ -106,6 +106,36 @@ def test_train_evaluate_predict_and_runs_in_a_row(run, clips, tmp_path):
     assert len(decode_all(overlay)) == 2
 
 
+def test_vtn_sees_whole_videos_by_command(run, clips, tmp_path):
+    sizes = ["--crop", "16", "--num-frames", "4", "--batch-size", "4", "--device", "cpu", "--steps", "1"]
+    more = ["--set", "depth=1", "--set", "num_positions=9"]
+    code, _, err = run(
+        "train", "vtn_samples", *sizes, *more, "--data", clips, "--root", tmp_path, "--name", "v"
+    )
+    assert code == 0, err
+    video = next((clips / "val").rglob("*.mp4"))
+    whole = ["--model", tmp_path / "v", "--way", "whole", "--device", "cpu", "--json"]
+    answers = {}
+    for mode in ("end_to_end", "chunked", "features"):
+        kept = ["--features", tmp_path / "kept.npy"] if mode == "features" else []
+        code, out, err = run("predict", video, *whole, "--mode", mode, "--chunk", "5", *kept)
+        assert code == 0, err
+        assert "features: 24 frames × 64 numbers × 4 bytes = 0.01 MB (0.3 KB a frame)" in err
+        answers[mode] = json.loads(out)
+        assert answers[mode]["notes"] == ["frame indices up to 23 interpolated in a table of 9"]
+    shares = [each["probability"] for answer in answers.values() for each in answer["top"][:1]]
+    assert max(shares) - min(shares) < 1e-5
+    assert (tmp_path / "kept.npy").stat().st_size == 24 * 64 * 4 + 128
+    code, _, err = run("predict", video, *whole, "--positions", "published")
+    assert code == 0, "the preset for the samples interpolates by itself"
+    code, out, err = run(
+        "evaluate", tmp_path / "v", "--data", clips, "--whole-video", "--device", "cpu", "--json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["views"] == "whole videos, at most 250 frames"
+    assert json.loads(out)["notes"] == ["frame indices interpolated in a table of 9"]
+
+
 def test_a_resumed_run_goes_on_with_its_own_settings(run, trained, tmp_path, clips):
     root = shutil.copytree(trained, tmp_path / "runs")
     code, out, err = run("train", "--resume", "--name", "a", "--root", root, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -387,6 +388,6 @@ def _whole(
             continue
         (label,) = record.labels.values()
         tally.add(answer.logits[None], torch.tensor([classes[label]]))
-        notes |= dict.fromkeys(note.split(" up to")[0] for note in answer.notes)
+        notes |= dict.fromkeys(re.sub(r" up to \d+", "", note) for note in answer.notes)
         bar.update(world_size())
     return tuple(notes)
