@@ -135,7 +135,7 @@ def test_paths_equal_the_reference_where_nothing_is_compiled(name, path):
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_dilation_never_hands_flex_a_short_sequence():
-    """Interleaved sequences of a strongly dilated window are padded to a block, and the result is the same."""
+    """A strongly dilated window's interleaved sequences are padded to a block; the result stays."""
     from torch.nn.attention.flex_attention import flex_attention
 
     lengths = []
