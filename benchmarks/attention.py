@@ -105,6 +105,19 @@ class Known:
         self.times: dict[tuple[Member, str], tuple[int, float]] = {}
         self.bytes: dict[tuple[Member, str], tuple[int, int]] = {}
 
+    @classmethod
+    def from_record(cls, result: dict[str, Any]) -> Known:
+        """What a recorded result tells; of several lengths the longest."""
+        known = cls()
+        for row in sorted(result.get("rows", []), key=lambda row: row["n"]):
+            reach = None if IMPLEMENTATIONS[row["implementation"]].any_reach else row["reach"]
+            key = Member(row["implementation"], reach, row["dtype"]), row["mode"]
+            if row["milliseconds"] is not None:
+                known.times[key] = row["n"], row["milliseconds"] / 1e3
+            if row["peak_bytes"] is not None:
+                known.bytes[key] = row["n"], row["peak_bytes"]
+        return known
+
     def expected_seconds(self, member: Member, mode: str, n: int) -> float:
         before, taken = self.times.get((member, mode), (n, 0.0))
         return taken * (n / before) ** IMPLEMENTATIONS[member.name].order
@@ -409,7 +422,7 @@ def _inside(tick: float, rows: Sequence[dict[str, Any]]) -> bool:
     return tick == 1 or (bool(values) and min(values) / 2 <= tick <= max(values) * 1.2)
 
 
-def measure(plan: Plan, say: Any = print) -> dict[str, Any]:
+def measure(plan: Plan, say: Any = print, known: Known | None = None) -> dict[str, Any]:
     """The whole benchmark; nothing is written."""
     names = (OURS, DILATED, *plan.peers)
     say("Computing the same thing? Largest difference from the reference, as a share:")
@@ -422,7 +435,7 @@ def measure(plan: Plan, say: Any = print) -> dict[str, Any]:
         )
         say(f"  {dtype}: {', '.join(told)}")
     fresh = FreshProcesses(PRELOAD, plan.threads) if plan.memory else None
-    known = Known()
+    known = Known() if known is None else known
     rows: list[dict[str, Any]] = []
     derived: list[dict[str, Any]] = []
     roofs = {dtype: ceilings(plan.device, DTYPES[dtype]) for dtype in plan.dtypes}
@@ -436,7 +449,7 @@ def measure(plan: Plan, say: Any = print) -> dict[str, Any]:
     for dtype in plan.dtypes:  # once more: the best of both ends of the run
         again = ceilings(plan.device, DTYPES[dtype])
         roofs[dtype] = {name: max(rate, again[name]) for name, rate in roofs[dtype].items()}
-    if set(GROWS) <= set(plan.lengths) and "float32" in plan.dtypes:
+    if GROWS[1] in plan.lengths and "float32" in plan.dtypes:
         derived += measure_growth(plan)
     add_rates(plan, rows, roofs)
     sizes = {"heads": plan.heads, "head_dim": plan.head_dim, "batch": plan.batch, "global_tokens": 1}
@@ -552,9 +565,9 @@ def main(given: list[str] | None = None) -> None:
     plan = replace(plan_of(asked), commit=commit())
     torch.set_num_threads(plan.threads)
     facts = machine(plan.device)
-    result = measure(plan, say=lambda text: print(text, flush=True))
-    if asked.add:
-        result = merged(recorded("attention", facts["name"], asked.out or RESULTS), result)
+    before = recorded("attention", facts["name"], asked.out or RESULTS) if asked.add else {}
+    result = measure(plan, lambda text: print(text, flush=True), Known.from_record(before))
+    result = merged(before, result)
     result = judged(result, plan.device)
     print(*(f"left out: {line}" for line in result["left_out"]), sep="\n")
     print(rates(result["rows"], result["ceilings"]))

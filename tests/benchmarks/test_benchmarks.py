@@ -254,6 +254,17 @@ def test_the_examples_in_the_docstrings_hold(module):
     assert found.failed == 0
 
 
+def test_a_record_tells_what_longer_calls_will_take(result):
+    known = attention.Known.from_record(result)
+    member = attention.Member(targets.FULL, None, "float32")
+    own = [
+        row for row in result["rows"] if (row["implementation"], row["mode"]) == (targets.FULL, "training")
+    ]
+    expected = known.expected_seconds(member, "training", 80)
+    assert expected == pytest.approx(4 * own[0]["milliseconds"] / 1e3)
+    assert known.bytes == {}
+
+
 def test_only_the_whole_run_is_the_machines_record():
     assert attention.is_whole(attention.plan_of(attention.arguments([])))
     for part in (["--quick"], ["--lengths", "256"], ["--no-memory"], ["--dtypes", "float32"]):
