@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,16 @@ def test_seeking_gives_what_reading_through_gives(
             assert torch.equal(video.frames([index]), expected[[index]]), index
     with open_video(path, decoder) as video:
         assert torch.equal(video.frames([2, 30, 31, 39]), expected[[2, 30, 31, 39]])
+
+
+def test_a_container_that_leads_elsewhere(grouped_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def astray(self: Any, frame: int = 0) -> None:
+        self._container.seek(self._times[self._keys[-1]], stream=self._stream)
+        self._decoded = None
+
+    monkeypatch.setattr(decode._PyavReader, "_restart", astray)
+    with open_video(grouped_clip, "pyav") as video:
+        assert torch.equal(video.frames([20, 3]), plainly_decoded(grouped_clip)[[20, 3]])
 
 
 @each_decoder
