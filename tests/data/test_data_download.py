@@ -379,7 +379,7 @@ def test_interrupted_in_the_middle_of_a_clip(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no such signal")
-def test_killed_and_taken_up(filled: Mirror, tmp_path: Path) -> None:
+def test_killed_and_taken_up(filled: Mirror, tmp_path: Path, clips: dict[str, bytes]) -> None:
     program = (
         "import os, signal, sys\nfrom vtlearn.data import download as d\n"
         "from vtlearn.data.kinetics import read_annotations\nreal, seen = d.open_video, []\n"
@@ -398,10 +398,12 @@ def test_killed_and_taken_up(filled: Mirror, tmp_path: Path) -> None:
     before = sorted(path.name for path in (tmp_path / "out").rglob("id-*.mp4"))
     assert len(before) == 2
     assert list((tmp_path / "out").rglob(".*.partial"))
+    (tmp_path / "out" / "val" / ".id-9_000009_000019.mp4.partial").touch()  # of an earlier order
     again = fetch(filled, tmp_path / "out")
     assert sorted(f"{name}.mp4" for name in again.present) == before
     assert len(again.kept) == 4
     assert found(tmp_path / "out") == list("012345")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("id-*.mp4")} == clips
 
 
 def test_addresses_off_the_mirror_are_refused(filled: Mirror, tmp_path: Path) -> None:
