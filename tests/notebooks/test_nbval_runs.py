@@ -26,7 +26,12 @@ NBVAL = [
 
 
 def nbval(*arguments: str, state: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"CI": "1", "VTLEARN_STATE": state, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "CI": "1",
+        "VTLEARN_STATE": state,
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_CACHE": state,  # as when the outputs were stored: no published weights
+    }
     return subprocess.run(
         [sys.executable, "-m", "pytest", *NBVAL, *arguments],
         cwd=REPOSITORY,

@@ -117,6 +117,7 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
             "VTLEARN_STATE": state,
             "OMP_NUM_THREADS": "1",
             "PYTHONHASHSEED": "0",
+            "HF_HUB_CACHE": state,  # no published weights: outputs do not depend on whose machine it is
         }
         client = NotebookClient(
             ran,

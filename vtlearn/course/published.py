@@ -1,0 +1,75 @@
+"""The section of a lesson on a real video: published weights where they lie on this machine, its likeliest
+classes, and where it looked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vtlearn.course.lesson import show
+from vtlearn.data.decode import open_video
+from vtlearn.data.transforms import CentreCrop, short_side_size
+from vtlearn.errors import CheckpointError
+from vtlearn.study.long_video import view_indices
+from vtlearn.study.prediction import frame_attention, predict
+from vtlearn.study.trained import Trained, load_trained
+from vtlearn.viz.overlay import overlay_frames, words_of_overlay
+from vtlearn.viz.video import frame_rows
+
+_HOW = """\
+{name} is not on this machine, so there is nothing to see here yet. To get it (about {megabytes} MB, once):
+  1. pip install "vtlearn[pretrained]"
+  2. from vtlearn.models import load_published; load_published("{name}")
+  3. run this cell again; it reads the copy that was kept, without a network."""
+
+
+def published_model(where: str | Path, *, megabytes: int) -> Trained | None:
+    """A published model from the hub's cache or from a folder in the hub's layout; None, and how to get it,
+    where it is not here.
+
+    Nothing is downloaded.
+
+    Args:
+        where: the hub's name, or a folder.
+        megabytes: size of the download, for the sentence.
+
+    Raises:
+        CheckpointError: there is a folder, but no usable model in it.
+    """
+    try:
+        return load_trained(where, offline=True)
+    except CheckpointError:
+        if Path(where).exists():
+            raise
+    print(_HOW.format(name=where, megabytes=megabytes))
+    return None
+
+
+def look_at(trained: Trained, video: str | Path, *, top: int = 5) -> None:
+    """Print what the model says of a video, and show where the attention of its last block lies.
+
+    Args:
+        trained: a model over patches.
+        video: the file.
+        top: classes told.
+
+    Raises:
+        DataError: the video cannot be read.
+    """
+    said = predict(trained, video, top=top)
+    width = max(len(name) for name, _ in said.top)
+    for name, share in said.top:
+        print(f"{name:<{width}}  {100 * share:3.0f} %")
+    with open_video(video) as reader:
+        (indices,) = view_indices(reader.num_frames, trained.num_frames, trained.frame_stride, 1)
+        size = short_side_size(*reader.size, trained.short_side)
+        pixels = reader.frames(indices, None if size == reader.size else size).permute(0, 3, 1, 2)[None]
+    square = CentreCrop(trained.crop)(pixels)
+    heat = frame_attention(trained.model, trained.normalise(square), torch.tensor([indices]))
+    bright = overlay_frames(square[0].permute(0, 2, 3, 1).contiguous(), heat)
+    chosen = sorted({0, len(heat) // 2, len(heat) - 1})
+    rows = {"seen": square[0, chosen] / 255, "looked at": bright[chosen].permute(0, 3, 1, 2) / 255}
+    figure = frame_rows(rows, [f"frame {place}" for place in chosen])
+    show(figure, words_of_overlay(heat))
