@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vtlearn.data.manifest import MANIFEST, check_folder
 from vtlearn.data.memory import ClipMemory
 from vtlearn.data.synthetic import MOTIONS, SampleSpec, draw_sample, encode_video, plan_samples
 from vtlearn.errors import ArgumentError, DataError
@@ -236,6 +237,19 @@ def test_too_few_classes_are_refused(videos, tmp_path):
     shutil.copytree(videos / MOTIONS[0], tmp_path / "videos" / MOTIONS[0])
     with pytest.raises(DataError, match=r"1 usable class of 'label', needs at least two"):
         find_records({"folder": str(tmp_path / "videos")}, seed=0)
+
+
+def test_clips_that_a_check_found_unusable_are_not_opened_again(videos, tmp_path):
+    folder = tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    before = find_records({"folder": str(folder)}, seed=0)
+    check_folder(folder, manifest=folder / MANIFEST)
+    after = find_records({"folder": str(folder)}, seed=0)
+    assert len(before.records) == len(after.records) + 2
+    assert {Path(each.name).stem for each in after.left_out} == {
+        "cutcutcutcu_000000_000002",
+        "emptyemptye_000000_000002",
+    }
 
 
 def test_a_folder_of_damaged_clips_is_refused(tmp_path):

@@ -134,10 +134,10 @@ class Manifest:
         for record in clips.records:
             entry = known.get(os.path.abspath(record.path))
             if entry is None:
-                left_out.append(LeftOut(str(record.path), "not in the manifest"))
+                left_out.append(LeftOut(str(record.path), "not in the manifest", record.split))
             elif entry.status not in USABLE:
                 reason = f"{entry.status}: {entry.reason}" if entry.reason else entry.status
-                left_out.append(LeftOut(str(record.path), reason))
+                left_out.append(LeftOut(str(record.path), reason, record.split))
             else:
                 kept.append(record)
         return dataclasses.replace(clips, records=tuple(kept), left_out=tuple(left_out))

@@ -18,7 +18,8 @@ import torch
 from tqdm.auto import tqdm
 
 from vtlearn import __version__
-from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, read_clip_folder, split_by_source
+from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, split_by_source
+from vtlearn.data.manifest import read_usable_clips
 from vtlearn.data.memory import ClipMemory, decode_clips
 from vtlearn.data.synthetic import LABELLINGS, SPECS, SPLITS, SampleSet, samples_folder
 from vtlearn.errors import ArgumentError, DataError, require_positive
@@ -163,7 +164,7 @@ def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
     if "folder" not in data:
         spec = SPECS[data.get("set", "standard")]()
         return _sample_records(samples_folder(int(data["samples_seed"]), spec))
-    clips = read_clip_folder(data["folder"])
+    clips = read_usable_clips(data["folder"])
     if clips.split_names == ("train", "val"):  # as Kinetics is used: its test list has no labels
         clips = replace(
             clips,

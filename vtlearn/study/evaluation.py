@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 
 from vtlearn import __version__
 from vtlearn.data.decode import open_video
-from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, read_clip_folder, split_by_source
+from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, split_by_source
+from vtlearn.data.manifest import read_usable_clips
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, DataError, require_one_of, require_positive
 from vtlearn.runtime import autocast, choose_device
@@ -60,7 +61,7 @@ def list_clips(
         DataError: no clip in that split; the message names those there are.
     """
     if "folder" in data:
-        clips: ClipSet = read_clip_folder(data["folder"])
+        clips: ClipSet = read_usable_clips(data["folder"])
         if not clips.split_names:
             clips = split_by_source(clips, labelling=labelling or next(iter(clips.class_names)))
         where = str(data["folder"])

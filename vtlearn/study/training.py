@@ -23,8 +23,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from vtlearn.data.kinetics import ClipSet, read_clip_folder, split_by_source
+from vtlearn.data.kinetics import ClipSet, split_by_source
 from vtlearn.data.loader import ClipDataset
+from vtlearn.data.manifest import read_usable_clips
 from vtlearn.errors import (
     ArgumentError,
     CheckpointError,
@@ -267,7 +268,7 @@ def training_clips(settings: TrainingSettings) -> ClipSet:
         folder = Path(str(settings.data["folder"]))
         if not folder.is_dir():
             raise ArgumentError("data", str(folder), "a folder of videos")
-        clips = only_labelling(read_clip_folder(folder), settings.labelling)
+        clips = only_labelling(read_usable_clips(folder), settings.labelling)
         if "train" not in clips.split_names:
             clips = split_by_source(clips, labelling=next(iter(clips.class_names)), seed=settings.seed)
     else:
