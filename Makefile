@@ -50,8 +50,12 @@ $(PEERS): pyproject.toml constraints.txt benchmarks/peers.txt benchmarks/peers-a
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vtlearn needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv build/peers
 	build/peers/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/peers.txt -e '.[pretrained]'
-	build/peers/bin/python -m pip install --quiet --no-deps -r benchmarks/peers-alone.txt
+	build/peers/bin/python -m pip install --quiet --no-deps -c constraints.txt -r benchmarks/peers-alone.txt
 	@touch $@
+
+screenshots: $(STAMP)  ## every picture and panel of the lessons, and JupyterLab in Chromium, in build/screenshots
+	$(BIN)/python -m pytest -q tests/browser/test_browser_screenshot.py
+	$(BIN)/python -m vtlearn.course.screenshots
 
 book: $(STAMP)  ## the lessons as web pages in build/book
 	$(BIN)/jupyter nbconvert --to html --output-dir build/book notebooks/*.ipynb
