@@ -98,3 +98,18 @@ def grade_files(
         raise DataError("; ".join(unread))
     if not all(row.passed for row in rows):
         raise typer.Exit(1)
+
+
+@app.command("new-lesson")
+def new_lesson_files(
+    number: Annotated[str, typer.Argument(help="Its two digits.")],
+    slug: Annotated[str, typer.Argument(help="Its name in file names, such as long_video.")],
+    title: Annotated[str, typer.Argument(help="What stands above it.")],
+) -> None:
+    """Write the files of a new lesson, which passes the gates as it stands; nothing is overwritten."""
+    from vtlearn.course.template import new_lesson
+    from vtlearn.course.workspace import REPOSITORY
+
+    for path in new_lesson(number, slug, title):
+        typer.echo(path.relative_to(REPOSITORY))
+    typer.echo(f"now: python -m vtlearn.course.notebooks build {number.zfill(2)}, and its row in README.md")
