@@ -125,29 +125,32 @@ class ShortSideJitter:
 
     Args:
         smallest, largest: of the shorter side.
-        crop: side of the square.
+        crop: side of the square; a shorter side is never made smaller than this.
+        factors: lowest and highest of a second random number that the drawn size is multiplied by.
     """
 
     smallest: int
     largest: int
     crop: int
+    factors: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         require_positive(crop=self.crop)
         require(self.crop <= self.smallest, "smallest", self.smallest, f"at least the crop, {self.crop}")
         require(self.smallest <= self.largest, "largest", self.largest, f"at least {self.smallest}")
+        low, high = self.factors
+        require(0 < low <= high, "factors", self.factors, "a low and a high number above 0")
 
     def __call__(self, clips: Tensor, generator: torch.Generator | None = None) -> Tensor:
         if generator is None:
             return CentreCrop(self.crop)(ResizeShortSide(self.smallest)(clips))
-        sizes = torch.randint(self.smallest, self.largest + 1, (len(clips),), generator=generator).tolist()
-        crop = RandomCrop(self.crop)
-        return torch.cat(
-            [
-                crop(ResizeShortSide(size)(clip[None]), generator)
-                for clip, size in zip(clips, sizes, strict=True)
-            ]
-        )
+        crop, squares = RandomCrop(self.crop), []
+        for clip in clips:
+            size = int(torch.randint(self.smallest, self.largest + 1, (), generator=generator))
+            if self.factors != (1.0, 1.0):
+                size = max(round(size * _between(*self.factors, generator)), self.crop)
+            squares.append(crop(ResizeShortSide(size)(clip[None]), generator))
+        return torch.cat(squares)
 
 
 @dataclass(frozen=True)

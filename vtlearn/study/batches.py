@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vtlearn.data.augment import RandAugment
@@ -23,9 +22,9 @@ from vtlearn.data.transforms import (
     CentreCrop,
     Compose,
     Normalise,
-    RandomCrop,
     RandomFlip,
     ResizeShortSide,
+    ShortSideJitter,
     Transform,
 )
 from vtlearn.errors import DataError, require, require_positive
@@ -33,41 +32,6 @@ from vtlearn.train.distributed import share_of_batch
 from vtlearn.train.recipes import Recipe
 
 MOST_RANDAUGMENT = 10  # RandAugment's strongest here
-
-
-@dataclass(frozen=True)
-class RandomShortSide:
-    """Resize each clip so that its shorter side is drawn from a range; without a generator its lowest.
-
-    The jitter of the SlowFast line of papers, which TimeSformer and VTN follow: the side is drawn evenly,
-    then the crop takes a part of the larger picture.
-
-    >>> RandomShortSide((8, 12))(torch.zeros(1, 2, 3, 16, 20, dtype=torch.uint8)).shape
-    torch.Size([1, 2, 3, 8, 10])
-    """
-
-    sizes: tuple[int, int]
-    factors: tuple[float, float] = (1.0, 1.0)
-    smallest: int = 1
-
-    def __post_init__(self) -> None:
-        require_positive(short_side=self.sizes[0])
-        require(self.sizes[0] <= self.sizes[1], "short_side", self.sizes, "(low, high)")
-        require(0 < self.factors[0] <= self.factors[1], "scale_jitter", self.factors, "(low, high)")
-
-    def __call__(self, clips: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if generator is None:
-            return ResizeShortSide(max(self.sizes[0], self.smallest))(clips)
-        resized = []
-        for clip in clips:
-            side, factor = torch.rand(2, generator=generator).tolist()
-            size = self.sizes[0] + side * (self.sizes[1] - self.sizes[0])
-            size *= self.factors[0] + factor * (self.factors[1] - self.factors[0])
-            resized.append(ResizeShortSide(max(round(size), self.smallest))(clip[None]))
-        if len({clip.shape for clip in resized}) > 1:
-            shapes = [tuple(clip.shape) for clip in resized]
-            raise DataError(f"clips resized one by one no longer fit a batch: {shapes}")
-        return torch.cat(resized)
 
 
 def frame_sampler(num_frames: int, frame_stride: int, *, random: bool) -> FrameSampler:
@@ -83,9 +47,9 @@ def frame_sampler(num_frames: int, frame_stride: int, *, random: bool) -> FrameS
 
 def training_transform(recipe: Recipe, class_names: Mapping[str, Sequence[str]]) -> Transform:
     """What a recipe does to a training clip before it is normalised: size, crop, mirror, RandAugment."""
+    low, high = recipe.short_side
     steps: list[Transform] = [
-        RandomShortSide(recipe.short_side, recipe.scale_jitter, smallest=recipe.crop),
-        RandomCrop(recipe.crop),
+        ShortSideJitter(max(low, recipe.crop), max(high, recipe.crop), recipe.crop, recipe.scale_jitter),
     ]
     if recipe.flip:
         steps.append(RandomFlip(class_names))
