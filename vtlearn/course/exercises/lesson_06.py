@@ -842,7 +842,7 @@ EXERCISES = [
                 right_on=lambda answer: _tokens_probe(answer, 1, 7),
             ),
         ),
-        what_to_see="The same row as the library's TimeSformer makes of the same clip.",
+        what_to_see="Your row through ordinary blocks gives what the library's joint TimeSformer gives.",
     ),
     Exercise(
         id="06.2",
@@ -905,7 +905,7 @@ EXERCISES = [
             ),
             WrongAnswer(name="multiplied", answer=answers.COMPARISONS_PRODUCT, says="they do not multiply"),
         ),
-        what_to_see="1,569 against 206 or 205 for eight frames of 224 × 224.",
+        what_to_see="A table in which joint attention grows with the product t · s, divided with the sum.",
     ),
     Exercise(
         id="06.3",
