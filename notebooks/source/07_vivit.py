@@ -88,6 +88,8 @@ show(meeting, describe_keys(meeting))
 # | 3 | factorised self-attention | every block attends over time, then over space | mean |
 # | 4 | factorised dot product | every block has heads for time and heads for space | mean |
 #
+# The picture has no room for model 2's second transformer. There each temporal index is a single vector, and all t of them meet.
+#
 # One thing that is often said does not fit. In a stack of convolutions, what a unit sees grows layer by layer. In model 1
 # there is nothing to grow: every token meets every other in the first block.
 
@@ -459,6 +461,9 @@ print(
 # %% [markdown]
 # The shuffled control is better than chance. It should be: a tubelet holds two frames, so a vector knows a little about
 # motion by itself. And many motions look unlike each other in any order; it is *which came first* that is lost.
+#
+# Be fair to the controls: they start from weights that were trained in order, so part of their lag is the change itself. That is
+# why the claim speaks of these 30 steps, and why a full comparison (lesson 10) trains its control from the start.
 
 # %% [markdown]
 # ## On a real video, with the published weights

@@ -804,7 +804,7 @@ EXERCISES = [
         difficulty=2,
         importance=5,
         minutes=12,
-        why="Late fusion: the cheapest of the four in attention, and the one that is trained below.",
+        why="Late fusion: the fastest of the four on a real machine, and the one that is trained below.",
         contract=(
             "`tokens` is `(B, t, s, D)`",
             "`space` and `time` are transformers that take rows of tokens `(rows, n, D)` and give one vector "
