@@ -7,9 +7,14 @@ from vtlearn.files import write_json, write_text, written_aside
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     path = write_text(tmp_path / "log.txt", "old")
-    with pytest.raises(ZeroDivisionError), written_aside(path) as aside:
-        aside.write_text("half of the n")
-        _ = 1 / 0
+
+    def stop_halfway():
+        with written_aside(path) as aside:
+            aside.write_text("half of the n")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        stop_halfway()
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["log.txt"]
 
