@@ -80,6 +80,33 @@ def over_time(attention, x):
     lines = rearrange(x.flip(1), "b t s d -> (b s) t d")
     return rearrange(attention(lines), "(b s) t d -> b t s d", b=len(x)).flip(1)
 """),
+    "vmap over the places": ("06.3", """
+def over_time(attention, x):
+    return torch.vmap(attention, in_dims=2, out_dims=2)(x)
+"""),
+    "vmap over the frames": ("06.4", """
+def within_frames(attention, cls, x):
+    out = torch.vmap(lambda frame: attention(torch.cat([cls, frame], dim=1)), in_dims=1, out_dims=1)(x)
+    return out[:, :, :1].mean(dim=1), out[:, :, 1:]
+"""),
+    "class token by a loop, patches at once": ("06.4", """
+def within_frames(attention, cls, x):
+    B, t, s, D = x.shape
+    each = [attention(torch.cat((x[:, i], cls), dim=-2))[:, -1:] for i in range(t)]
+    rows = rearrange(torch.cat([x, cls.unsqueeze(1).repeat(1, t, 1, 1)], 2), "b t n d -> (b t) n d")
+    return sum(each) / t, attention(rows)[:, :s].reshape(B, t, s, D)
+"""),
+    "frame after frame": ("06.6", """
+def attend_along(attention, x, axis):
+    B, t, h, w, D = x.shape
+    if axis == "t":
+        lines = rearrange(x, "b t h w d -> (h w b) t d")
+        return rearrange(attention(lines), "(h w b) t d -> b t h w d", h=h, w=w)
+    y = x.flatten(0, 1)
+    y = y if axis == "w" else y.permute(0, 2, 1, 3)
+    out = torch.stack([attention(frame) for frame in y])
+    return (out if axis == "w" else out.permute(0, 2, 1, 3)).reshape(x.shape)
+"""),
     "one clip at a time": ("06.4", """
 def within_frames(attention, cls, x):
     tokens, patches = [], []
