@@ -81,7 +81,7 @@ show(schemes, describe_keys(schemes))
 # - **Local and global** ("sparse" in the paper): the near half of all frames, then every second patch, row and frame.
 # - **Axial**: over time, then along its row, then along its column. Three steps.
 #
-# Beside them stands one class token for the clip, which every scheme lets everybody meet.
+# Not drawn: the class token. The clip has one, and every patch meets it; in space only each frame has its own.
 
 # %% [markdown]
 # ## Step 1: the clip as one row
