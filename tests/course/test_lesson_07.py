@@ -193,6 +193,102 @@ def test_other_right_answers_pass(name):
 
 
 OTHER_WRONG = {
+    "only one block": ("07.1", """
+def joint_encoder(tokens, cls_token, table, blocks, norm):
+    x = torch.cat([cls_token.expand(len(tokens), -1, -1), tokens.flatten(1, 2)], 1) + table
+    for block in blocks: y = block(x)
+    return norm(y)[:, 0]
+""", "what the one before gave"),
+    "framewise": ("07.1", """
+def joint_encoder(tokens, cls_token, table, blocks, norm):
+    B,t,s,D = tokens.shape
+    out=[]
+    for k in range(t):
+        x = torch.cat([cls_token.expand(B,-1,-1), tokens[:,k]],1)+table[:,:1+s]
+        for b in blocks: x=b(x)
+        out.append(norm(x)[:,0])
+    return torch.stack(out,1).mean(1)
+""", "all tokens of the clip meet"),
+    "wrong einops2": ("07.2", """
+def factorised_encoder(tokens, space, time):
+    v = space(rearrange(tokens,'b t s d -> (t b) s d'))
+    return time(rearrange(v,'(b t) d -> b t d', t=tokens.shape[1]))
+""", "not (B, t)"),
+    "sum": ("07.2", """
+def factorised_encoder(tokens, space, time):
+    return space(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2]).sum(dim=1)
+""", "these are sums"),
+    "norm residual": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    B, t, s, D = x.shape
+    x = norms[0](x)
+    x = x + rearrange(attend_time(rearrange(x,'b t s d -> (b s) t d')),'(b s) t d -> b t s d',b=B)
+    x = norms[1](x)
+    x = x + rearrange(attend_space(rearrange(x,'b t s d -> (b t) s d')),'(b t) s d -> b t s d',b=B)
+    x = norms[2](x)
+    return x + mlp(x)
+""", "the norms change the stream"),
+    "mlp twice": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    B, t, s, D = x.shape
+    x = x + rearrange(attend_time(rearrange(norms[0](x),'b t s d -> (b s) t d')),'(b s) t d -> b t s d',b=B)
+    x = x + mlp(norms[2](x))
+    x = x + rearrange(attend_space(rearrange(norms[1](x),'b t s d -> (b t) s d')),'(b t) s d -> b t s d',b=B)
+    return x + mlp(norms[2](x))
+""", "the MLP runs twice"),
+    "bad b": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    B, t, s, D = x.shape
+    x = x + rearrange(attend_time(rearrange(norms[0](x),'b t s d -> (b s) t d')),'(s b) t d -> b t s d',b=B)
+    x = x + rearrange(attend_space(rearrange(norms[1](x),'b t s d -> (b t) s d')),'(b t) s d -> b t s d',b=B)
+    return x + mlp(norms[2](x))
+""", "not (s, B)"),
+    "inplace x": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    B, t, s, D = x.shape
+    x += rearrange(attend_time(rearrange(norms[0](x),'b t s d -> (b s) t d')),'(b s) t d -> b t s d',b=B)
+    x += rearrange(attend_space(rearrange(norms[1](x),'b t s d -> (b t) s d')),'(b t) s d -> b t s d',b=B)
+    x += mlp(norms[2](x))
+    return x
+""", "in place"),
+    "scale by t*s": ("07.4", """
+def half_and_half(q,k,v):
+    n=q.shape[1]//2
+    at=lambda q,k,v:(q@k.mT/q.shape[-2]**.5).softmax(-1)@v
+    f=lambda x:x[:,:n].transpose(2,3)
+    return torch.cat([at(f(q),f(k),f(v)).transpose(2,3), at(q[:,n:],k[:,n:],v[:,n:])],1)
+""", "the width d of a head is meant"),
+    "causal": ("07.4", """
+def half_and_half(q,k,v):
+    n=q.shape[1]//2
+    at=lambda q,k,v:F.scaled_dot_product_attention(q,k,v,is_causal=True)
+    f=lambda x:x[:,:n].transpose(2,3)
+    over_space = F.scaled_dot_product_attention(q[:,n:], k[:,n:], v[:,n:])
+    return torch.cat([at(f(q),f(k),f(v)).transpose(2,3), over_space], 1)
+""", "the heads over time are causal"),
+    "three temporal": ("07.5", """
+def encoder_parameters(model, embed_dim, mlp_dim, depth, temporal_depth):
+    D, M = embed_dim, mlp_dim
+    b = 4*D*D + 2*D*M + 9*D + M
+    return {1: depth*b, 2: (depth+temporal_depth)*b, 3: (depth+temporal_depth)*b, 4: depth*b}[model]
+""", "these are model 2's blocks"),
+    "mlp bias once": ("07.5", """
+def encoder_parameters(model, embed_dim, mlp_dim, depth, temporal_depth):
+    D, M = embed_dim, mlp_dim
+    b = 4*D*D + 2*D*M + 8*D + M
+    return {1: depth*b, 2: (depth+temporal_depth)*b, 3: depth*(b+4*D*D+6*D), 4: depth*b}[model]
+""", "one is missing"),
+    "joint string only": ("07.6", """
+def attend_in_turn(x, attend, axes):
+    for a in axes:
+        y = x
+        for c in a:
+            i = 'bthw'.index(c)
+            m = y.movedim(i, 3)
+            y = attend(m.reshape(-1, m.shape[3], m.shape[4])).reshape(m.shape).movedim(3, i)
+        x = x + y
+    return x
+""", "one row of tokens"),
     "first place": ("07.1", """
 def joint_encoder(tokens, cls_token, table, blocks, norm):
     x = torch.cat([cls_token.expand(len(tokens), -1, -1), tokens.flatten(1, 2)], 1) + table

@@ -134,6 +134,7 @@ def check_joint_encoder(joint_encoder: Callable[..., Tensor]) -> None:
     fastest = torch.cat([first, tokens.transpose(1, 2).flatten(1, 2)], dim=1) + table
     backwards = norm(blocks[0](blocks[1](start + table)))
     last = run(torch.cat([flat, first], dim=1) + table)
+    apart = [torch.cat([first, tokens[:, k]], dim=1) + table[:, : 1 + s] for k in range(t)]
     expect_close(
         vector,
         right[:, 0],
@@ -155,6 +156,11 @@ def check_joint_encoder(joint_encoder: Callable[..., Tensor]) -> None:
             )[:, 0],
             "the table is added in front of every block; once, at the start, is enough": again(start)[:, 0],
             "the blocks run in reverse order": backwards[:, 0],
+            "every block reads the same start; each must read what the one before gave": norm(
+                blocks[-1](start + table)
+            )[:, 0],
+            "each temporal index went through the transformer by itself, and the vectors were averaged; in "
+            "model 1 all tokens of the clip meet": torch.stack([run(x)[:, 0] for x in apart]).mean(0),
             "only the first block runs": norm(blocks[0](start + table))[:, 0],
             "the class token is missing: this is the first place's vector": run(flat + table[:, 1:])[:, 0],
             "no block has run": norm(start + table)[:, 0],
@@ -226,6 +232,11 @@ def check_factorised_encoder(factorised_encoder: Callable[..., Tensor]) -> None:
             "the axes are exchanged: the first transformer must see the places of one temporal index, not "
             "the times of one place": time(of_place),
             "these are means over time: the second transformer is missing": of_index.mean(1),
+            "these are sums over time: the second transformer is missing": of_index.sum(1),
+            "these are maxima over time: the second transformer is missing": of_index.amax(1),
+            "this is the last temporal index's vector: the second transformer is missing": of_index[:, -1],
+            "clips are mixed with one another: rows were folded as (t B), so unfold them as (t, B), not "
+            "(B, t)": time(of_index.transpose(0, 1).reshape(batch, t, width)),
             "clips are mixed with one another: rows were folded as (B t), so unfold them as (B, t), not "
             "(t, B)": time(of_index.reshape(t, batch, width).transpose(0, 1)),
             "the first transformer saw all tokens of the clip at once; it must see one temporal index at a "
@@ -323,6 +334,11 @@ def check_factorised_block(factorised_block: Callable[..., Tensor]) -> None:
     only_space = x + _over_space(a, n1(x))
     only_time = after_time + _over_time(b, n2(after_time))
     one_norm = after_time + _over_space(b, after_time)
+    in_stream = n1(x) + _over_time(a, n1(x))
+    in_stream = n2(in_stream) + _over_space(b, n2(in_stream))
+    twice = end(after_time)
+    rows = a(n1(x).transpose(1, 2).flatten(0, 1))  # (B·s, t, D)
+    clips_mixed = x + rows.reshape(s, batch, t, width).permute(1, 2, 0, 3)
     norm_again = after_time + _over_space(b, n1(after_time))
     expect_close(
         out,
@@ -347,6 +363,14 @@ def check_factorised_block(factorised_block: Callable[..., Tensor]) -> None:
             "the norms stand after the sums (post-norm); they belong before each step, inside the branch": (
                 n3(post + mlp(post))
             ),
+            "the norms change the stream itself; x stays as it is, and only the step reads normed tokens": (
+                n3(in_stream) + mlp(n3(in_stream))
+            ),
+            "the MLP runs twice, after each attention; once, at the end, is enough": end(
+                twice + _over_space(b, n2(twice))
+            ),
+            "clips are mixed with one another: rows over time were folded as (B s), so unfold them as "
+            "(B, s), not (s, B)": end(clips_mixed + _over_space(b, n2(clips_mixed))),
             "the axes are exchanged: attend_time must see the times of one place, attend_space the places of "
             "one time": end(exchanged),
             "each token meets all tokens of the clip: that is model 1; here time and space are apart": (
@@ -388,6 +412,11 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None) -
 
 def _time(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None) -> Tensor:
     return _attention(*(x.transpose(2, 3) for x in (q, k, v)), scale=scale).transpose(2, 3)
+
+
+def _masked(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Tensor:
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~mask, -math.inf)
+    return scores.softmax(-1) @ v
 
 
 def check_half_and_half(half_and_half: Callable[..., Tensor]) -> None:
@@ -432,6 +461,10 @@ def check_half_and_half(half_and_half: Callable[..., Tensor]) -> None:
     wrong_rows = _attention(*(x.reshape(batch, heads, s, t, d) for x in (q, k, v))).reshape(shape)
     turned = _attention(*(x.transpose(2, 3) for x in (q, k, v))).reshape(shape)
     mixed_width = torch.cat([over_time[..., : d // 2], over_space[..., d // 2 :]], dim=-1)
+    by_length = halves(_time(q, k, v, scale=t**0.5), _attention(q, k, v, scale=s**0.5))
+    not_back = torch.ones(t, t, dtype=torch.bool).tril(), torch.ones(s, s, dtype=torch.bool).tril()
+    causal_time = _masked(*(x.transpose(2, 3) for x in (q, k, v)), mask=not_back[0]).transpose(2, 3)
+    causal_space = _masked(q, k, v, mask=not_back[1])
     over_queries = halves(
         (q.transpose(2, 3) @ k.transpose(2, 3).mT / d**0.5)
         .softmax(-2)
@@ -464,6 +497,13 @@ def check_half_and_half(half_and_half: Callable[..., Tensor]) -> None:
             "the scores are not divided by √d": halves(
                 _time(q, k, v, scale=1.0), _attention(q, k, v, scale=1.0)
             ),
+            "the scores are divided by the root of the number of tokens; the width d of a head is meant": (
+                by_length
+            ),
+            "the heads over time are causal; a token meets all t tokens of its place, later ones too": halves(
+                causal_time, over_space
+            ),
+            "the attention is causal; a token meets later tokens too": halves(causal_time, causal_space),
             "the scores are divided by d; its root is meant": halves(
                 _time(q, k, v, scale=float(d)), _attention(q, k, v, scale=float(d))
             ),
@@ -515,6 +555,10 @@ def parameters_of(model: int, width: int, hidden: int, depth: int, temporal_dept
     return depth * block + extra.get(model, 0)
 
 
+def _blocks(model: int, depth: int, temporal_depth: int) -> int:
+    return depth + temporal_depth if model == 2 else depth
+
+
 def _parameter_slips(model: int, width: int, hidden: int, depth: int, temporal_depth: int) -> dict[str, int]:
     def count(
         *, norms: int = 2, bias: bool = True, projections: int = 4, layers: int = 2, norm_size: int = 2
@@ -531,6 +575,12 @@ def _parameter_slips(model: int, width: int, hidden: int, depth: int, temporal_d
     attention = 4 * (width * width + width)
     general = {
         "the biases of the linear layers are missing": count(bias=False),
+        "of the MLP's biases one is missing: the first layer has as many as its hidden width, the second D": (
+            count() - width * _blocks(model, depth, temporal_depth)
+        ),
+        "of the MLP's biases one is missing; each of the two layers has its own": (
+            count() - hidden * _blocks(model, depth, temporal_depth)
+        ),
         "the norms are missing: each has a gain and a bias, 2·D": count(norms=0),
         "a block has two norms, one before attention and one before the MLP": count(norms=1),
         "a norm has a gain and a bias for each channel, 2·D": count(norm_size=1),
@@ -560,6 +610,9 @@ def _parameter_slips(model: int, width: int, hidden: int, depth: int, temporal_d
             "missing": one,
             "model 3's second attention has a norm in front of it, too": one + depth * attention,
             "model 3 has a second attention in each block, but one MLP": 2 * one,
+            "these are model 2's blocks; model 3 has one transformer, with two attentions in each block": (
+                one + temporal_depth * one // depth
+            ),
             "model 3 has one transformer; temporal_depth is model 2's": parameters_of(
                 3, width, hidden, depth + temporal_depth, 0
             ),
@@ -661,7 +714,19 @@ def _turn_slips(x: Tensor, attend: Layer, axes: Sequence[str]) -> dict[str, Tens
             slips[
                 f"the steps run as {' then '.join(order)}; the order asked for is {' then '.join(axes)}"
             ] = in_turn(x, attend, order)
+    one_by_one = one_by_one_added = x
+    for seen in axes:
+        step = one_by_one
+        for axis in seen:
+            step = _along(step, attend, axis)
+            one_by_one_added = one_by_one_added + _along(one_by_one_added, attend, axis)
+        one_by_one = one_by_one + step
+    together = (
+        "axes that are named together are one row of tokens: in hw a token meets all of its frame at once"
+    )
     slips |= {
+        together: one_by_one,
+        together + ", not its row and then its column": one_by_one_added,
         "nothing is added to what came in: each step is x = x + step": bare,
         "every step reads the tokens that came in first; it must read what the steps before have added to": (
             parallel
