@@ -1,4 +1,4 @@
-"""The glossary knows every word and stands in order; links of the lessons into the docs lead somewhere."""
+"""The glossary, the plan for teachers, and the lessons' links into the docs say what is so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jupytext
 
+from vtlearn.course import exercise, exercises
 from vtlearn.course.notebooks import sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,3 +83,56 @@ def test_a_broken_link_would_be_seen():
     good = "[a](../docs/glossary.md#global-token) [b](../docs/naming.md)"
     bad = "[a](../docs/glossary.md#nonsense) [b](../docs/none.md)"
     assert broken_links(good + bad, ROOT / "notebooks") == ["../docs/glossary.md#nonsense", "../docs/none.md"]
+
+
+# --------------------------------------------------------------------------------------------- teaching
+
+
+TEACHING = (DOCS / "teaching.md").read_text()
+
+
+def lessons_to_teach() -> dict[str, str]:
+    """Lesson → what the page says of it."""
+    pieces = re.split(r"^### (\d\d) · .+$", TEACHING, flags=re.MULTILINE)[1:]
+    return {number: re.sub(r"\s+", " ", text) for number, text in zip(pieces[::2], pieces[1::2], strict=True)}
+
+
+def test_every_lesson_can_be_taught():
+    told = lessons_to_teach()
+    assert list(told) == [f"{number:02d}" for number in range(14)]
+    for number, text in told.items():
+        assert "To talk about" in text, number
+        assert text.count("?") >= 2, number
+
+
+def test_timing_is_what_the_lesson_says():
+    for source in sources():
+        text = lessons_to_teach()[source.name[:2]]
+        said = re.search(r"\*\*Time:\*\* (\d+) minutes", text)
+        assert said is not None, f"{source.name} exists: docs/teaching.md needs its timing and common errors"
+        plain = re.sub(r"\n# ?", " ", source.read_text())
+        assert re.search(rf"\*\*Time:\*\* about {said[1]}\s+minutes", plain), source.name
+
+
+def test_common_errors_are_those_that_the_checks_know():
+    for source in sources():
+        text = (
+            lessons_to_teach()[source.name[:2]].split("**Common errors:**")[1].split("**To talk about:**")[0]
+        )
+        found = re.findall(r"(\d\d\.\d)((?:,? \*[^*]+\*)+)", text)
+        assert len(found) >= 2, source.name
+        for name, errors in found:
+            known = {wrong.name for wrong in exercise(name).wrong_answers}
+            assert set(re.findall(r"\*([^*]+)\*", errors)) <= known, name
+
+
+def test_plans_use_every_lesson_in_order_and_real_exercises():
+    known = {one.id for one in exercises()}
+    for title in ("Twelve sessions of two hours", "Six sessions of three hours"):
+        plan = TEACHING.split(f"## {title}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| (\d+) \| ([\d, ]+) \| (.*)$", plan, re.MULTILINE)
+        assert len(rows) == (12 if title.startswith("Twelve") else 6)
+        assert [number for _, numbers, _ in rows for number in numbers.split(", ")] == [
+            f"{number:02d}" for number in range(14)
+        ]
+        assert {name for *_, rest in rows for name in re.findall(r"\d\d\.\d", rest)} <= known
