@@ -68,6 +68,14 @@ def test_answers_are_found_by_tag_with_or_without_ids(handed_in):
         assert all(answers[name].reason == "not attempted yet" for name in NUMBERS[1:])
 
 
+@pytest.mark.parametrize(
+    "odd", ["nonlocal a\n", "a = '\x00'\n", "(" * 9999, "def mean_frame(clip): return (yield)\n"]
+)
+def test_any_text_in_a_cell_can_be_read(handed_in, odd):
+    answers = {answer.exercise: answer.source for answer in read_answers(handed_in(odd, odd))}
+    assert odd.strip() in (answers["00.1"] or "")
+
+
 def test_a_notebook_is_graded_with_the_learners_own_cells(handed_in):
     rows = grade(handed_in(WITH_OWN_NAMES, OWN_NAMES))
     assert rows[0].passed, rows[0].message
@@ -85,6 +93,9 @@ def test_a_notebook_is_graded_with_the_learners_own_cells(handed_in):
         ("def mean_frame(clip:\n", "no Python"),
         ("mean = 3\n", "does not define mean_frame"),
         ("raise SystemExit(0)\n", "raised SystemExit"),
+        ("nonlocal mean_frame\n", "no Python"),
+        ("mean_frame = '\x00'\n", "null bytes"),
+        ("mean_frame = '\ud800'\n", "UnicodeEncodeError"),
         ("import os\nos._exit(0)\n", "ended the process"),
         ("while True:\n    pass\n", "stopped after 1 seconds"),
         (
@@ -94,7 +105,19 @@ def test_a_notebook_is_graded_with_the_learners_own_cells(handed_in):
         ),
         ("def mean_frame(clip):\n    return torch.zeros(2**40)\n", "raised RuntimeError"),
     ],
-    ids=["wrong", "syntax", "nothing", "exit", "end", "endless cell", "endless and deaf", "memory"],
+    ids=[
+        "wrong",
+        "syntax",
+        "nothing",
+        "exit",
+        "scope",
+        "null",
+        "surrogate",
+        "end",
+        "endless cell",
+        "endless and deaf",
+        "memory",
+    ],
 )
 def test_no_answer_stops_the_grading(answer, says):
     passed, message = rerun(exercise("00.1"), answer, seconds=1.0)
@@ -238,6 +261,18 @@ def test_an_export_is_not_believed(tmp_path):
     path.write_text(json.dumps({"format": EXPORT_FORMAT, "exercises": {"00.1": 3}}))
     with pytest.raises(DataError, match="cannot be read"):
         grade(path)
+
+
+def test_odd_text_in_an_export_reaches_no_table(tmp_path, run):
+    path = tmp_path / "student.json"
+    entries = {"\ud800\n=1": {"passed": True, "source": "1"}, "00.1": {"attempts": "\ud800" * 9999}}
+    entries["00.2"] = {"passed": True, "source": "nonlocal a"}
+    path.write_text(json.dumps({"format": EXPORT_FORMAT, "exercises": entries}))
+    code, _, err = run("grade", path, "--csv", tmp_path / "table.csv")
+    assert (code, err) == (1, "")
+    lines = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [line["exercise"] for line in lines] == ["'=1", "00.1", "00.2"]
+    assert all(len(line["message"]) <= 400 for line in lines)
 
 
 def test_an_export_is_written_whole_or_not(learner, tmp_path, monkeypatch):

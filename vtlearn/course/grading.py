@@ -252,7 +252,9 @@ def _with_what_it_needs(text: str, defined: Mapping[str, str]) -> str:
                 if defined[name] not in pieces:
                     pieces.append(defined[name])
 
-    with suppress(RecursionError):
+    with suppress(
+        SyntaxError, ValueError, RecursionError, MemoryError
+    ):  # what ast lets pass, symtable may not
         gather(text)
     return "\n".join([*pieces, text]) + "\n"
 
@@ -281,10 +283,11 @@ def _judged(file: str, answer: Answer, seconds: float) -> Row:
         wanted = exercise(answer.exercise)
     except ArgumentError:
         known = f"{exercises()[0].id} to {exercises()[-1].id}"
-        return Row(file, answer.exercise, "", False, False, f"no such exercise here ({known})")
+        return Row(file, _one_line(answer.exercise), "", False, False, f"no such exercise here ({known})")
     if answer.source is None:
-        return Row(file, wanted.id, wanted.title, wanted.core, False, answer.reason)
-    passed, message = rerun(wanted, answer.source, seconds=seconds)
+        passed, message = False, _one_line(answer.reason)
+    else:
+        passed, message = rerun(wanted, answer.source, seconds=seconds)
     return Row(file, wanted.id, wanted.title, wanted.core, passed, message)
 
 
@@ -331,9 +334,14 @@ def _verdict(reply: Any, seconds: float) -> tuple[bool, str]:
         return False, f"stopped after {seconds:g} seconds: is there a loop that never ends?"
     if not isinstance(reply, dict) or not isinstance(reply.get("message"), str):
         return False, _ENDED
-    line = " ".join(character for character in reply["message"].split() if character.isprintable())
-    short = line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
-    return reply.get("passed") is True, short
+    return reply.get("passed") is True, _one_line(reply["message"])
+
+
+def _one_line(text: str) -> str:
+    """Text of others, made fit for a terminal and a table: one line, printable, not too long."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(shown.split())
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _end(process: Any) -> None:
