@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vtlearn.course import template
+from vtlearn import cli
+from vtlearn.course import template, workspace
 from vtlearn.course.template import FILES, new_lesson
 from vtlearn.errors import ArgumentError, DataError
 
@@ -118,3 +119,22 @@ def test_what_cannot_be_is_named(empty, number, slug, title, named):
 def test_without_the_repository_it_says_so(tmp_path):
     with pytest.raises(DataError, match="work from a clone"):
         template.new_lesson("77", "a", "A", tmp_path)
+
+
+def test_command_says_what_it_wrote_and_what_is_left(empty, monkeypatch, capsys):
+    monkeypatch.setattr(workspace, "REPOSITORY", empty)
+    monkeypatch.setattr(sys, "argv", ["vtlearn", "new-lesson", "7", "a_test", "A test"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr().out.splitlines()
+    assert not ended.value.code
+    assert told[0] == "notebooks/source/07_a_test.py"
+    assert all((empty / name).is_file() for name in told[:-1])
+    assert "build 07" in told[-1]
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == "vtlearn: notebooks/source/07_a_test.py: exists already; nothing was written\n"
+    )

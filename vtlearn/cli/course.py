@@ -110,6 +110,9 @@ def new_lesson_files(
     from vtlearn.course.template import new_lesson
     from vtlearn.course.workspace import REPOSITORY
 
-    for path in new_lesson(number, slug, title):
+    for path in new_lesson(number, slug, title, REPOSITORY):
         typer.echo(path.relative_to(REPOSITORY))
-    typer.echo(f"now: python -m vtlearn.course.notebooks build {number.zfill(2)}, and its row in README.md")
+    typer.echo(
+        f"now: python -m vtlearn.course.notebooks build {number.zfill(2)}; "
+        "then its row in README.md, and its place in docs/teaching.md and docs/coverage.md"
+    )
