@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 
 import nbformat
+import numpy as np
 import pytest
+from matplotlib.image import imsave
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from vtlearn.course import screenshots
 from vtlearn.course.notebooks import sources
 from vtlearn.course.panels.lesson_00 import PaperTimeline
-from vtlearn.course.screenshots import LAB, main, pictures, write_screenshots
+from vtlearn.course.screenshots import LAB, cut_off, main, pictures, write_screenshots
 
-PICTURE = b"\x89PNG a picture"
+
+def picture(*dark: tuple[int, int]) -> bytes:
+    """A white picture with dark pixels."""
+    pixels = np.ones((7, 11, 3))
+    for row, column in dark:
+        pixels[row, column] = 0
+    held = io.BytesIO()
+    imsave(held, pixels)
+    return held.getvalue()
+
+
+PICTURE = picture((3, 5), (2, 0))
 
 
 @pytest.fixture
@@ -66,4 +80,13 @@ def test_command_says_where(repository, tmp_path, monkeypatch, capsys):
         screenshots, "write_screenshots", lambda folder: write_screenshots(folder, repository)
     )
     assert main(["--out", str(tmp_path / "shots")]) == 0
-    assert f"of 1 lessons: {tmp_path / 'shots' / 'index.html'}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"of 1 lessons: {tmp_path / 'shots' / 'index.html'}" in told
+    assert "look at 00_small-a-0.png: something touches its left edge" in told
+
+
+def test_a_word_that_is_cut_off_is_seen():
+    assert cut_off(picture((3, 5))) == []
+    assert cut_off(picture((2, 0))) == ["left"]
+    assert cut_off(picture((0, 4), (6, 4))) == ["upper", "lower"]
+    assert cut_off(picture((3, 10))) == ["right"]

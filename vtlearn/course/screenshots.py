@@ -9,12 +9,15 @@ import argparse
 import base64
 import html
 import importlib
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import numpy as np
+from matplotlib.image import imread
 
 from vtlearn.course.notebooks import learner_path, sources, tags_of
 from vtlearn.course.panels.base import Panel
@@ -80,6 +83,13 @@ def write_screenshots(folder: Path, repository: Path = REPOSITORY) -> list[Shot]
     return shots
 
 
+def cut_off(png: bytes) -> list[str]:
+    """The edges of a picture that something drawn touches, where a word may be cut; [] for clean margins."""
+    pixels = imread(io.BytesIO(png))[..., :3]
+    edges = {"left": pixels[:, 0], "right": pixels[:, -1], "upper": pixels[0], "lower": pixels[-1]}
+    return [name for name, edge in edges.items() if float(np.ptp(edge)) > 0.1]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this file; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m vtlearn.course.screenshots", description=__doc__)
@@ -90,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VtlearnError as error:
         print(error, file=sys.stderr)
         return 2
+    for shot in shots:
+        for edge in cut_off(shot.png):
+            print(f"look at {shot.name}: something touches its {edge} edge")
     lessons = len({shot.lesson for shot in shots})
     print(f"{len(shots)} pictures of {lessons} lessons: {given.out / 'index.html'}")
     return 0
