@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
-from vtlearn.attention import SlidingWindowAttention, full_attention
+from vtlearn.attention import SlidingWindowAttention, full_attention, record_attention
 from vtlearn.errors import ArgumentError
 from vtlearn.layers import longformer
 from vtlearn.layers.longformer import (
@@ -312,3 +312,89 @@ def test_projecting_the_global_queries_alone_changes_nothing(monkeypatch, marked
         assert projected[0].numel() == (3 * 17 if worth else int(is_global.sum())) * 22
     for alone, together in zip(*results, strict=True):
         torch.testing.assert_close(alone, together, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("num_global", [1, 2])
+def test_global_tokens_that_read_without_keys_and_values_read_the_same(
+    monkeypatch, num_global, padded, causal
+):
+    """Output and every gradient, whether a few global tokens' keys and values are projected or not."""
+    is_global = torch.zeros(3, 17, dtype=torch.bool)
+    is_global[0, [0, 5][:num_global]] = is_global[1, [3, 11][:num_global]] = True
+    is_global[2, [7, 2][:num_global]] = True
+    valid = None
+    if padded:
+        is_global[1, 16] = True  # marked, but padding: reads nothing
+        valid = torch.arange(17) < torch.tensor([[17], [13], [14]])
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    results = []
+    for few in (1, 0):
+        monkeypatch.setattr(longformer, "FEW", few)
+        torch.manual_seed(0)
+        attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5, causal=causal)).double()
+        for parameter in attention.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+        x = torch.randn(3, 17, 22, dtype=torch.float64, requires_grad=True)
+        projected = []
+        attention.key_global.register_forward_hook(lambda *_, seen=projected: seen.append(1))
+        attention.value_global.register_forward_hook(lambda *_, seen=projected: seen.append(1))
+        out = attention(x, valid_mask=valid, global_mask=is_global)
+        (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
+        results.append([out, x.grad, *(parameter.grad for parameter in attention.parameters())])
+        assert len(projected) == (0 if few else 2)
+    for apart, together in zip(*results, strict=True):
+        torch.testing.assert_close(apart, together, rtol=1e-10, atol=1e-12)
+
+
+def test_dropout_of_weights_reaches_global_tokens_that_read_without_keys_and_values(monkeypatch):
+    """On average what evaluation gives, never the same twice, and a value's bias goes by the weights left."""
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    torch.manual_seed(0)
+    attention = LongformerSelfAttention(
+        22, 2, kernel=SlidingWindowAttention(5), attention_dropout=0.5
+    ).double()
+    torch.nn.init.normal_(attention.value_global.bias)
+    is_global = torch.zeros(1, 17, dtype=torch.bool)
+    is_global[0, 4] = True
+    x = torch.randn(1, 17, 22, dtype=torch.float64)
+    with torch.no_grad():
+        drawn = torch.stack([attention(x, global_mask=is_global)[0, 4] for _ in range(500)])
+        expected = attention.eval()(x, global_mask=is_global)[0, 4]
+    assert not torch.equal(drawn[0], drawn[1])
+    deviation = drawn.std(0) / 500**0.5
+    assert ((drawn.mean(0) - expected).abs() < 5 * deviation).all()
+    # values are nearly their bias: a head's outputs are that bias times one number, the sum of weights left
+    torch.nn.init.zeros_(attention.value_global.weight)
+    with torch.no_grad():
+        out = attention.train()(x, global_mask=is_global)[0, 4].view(2, 11)
+    share = out / attention.value_global.bias.detach().view(2, 11)
+    torch.testing.assert_close(share, share[:, :1].expand(2, 11))
+    assert (share[:, 0] - 1.0).abs().min() > 1e-3
+
+
+def test_recorded_weights_are_those_of_the_global_projections_at_any_size(monkeypatch):
+    """While attention is recorded all projections are made, and the output stays what it was."""
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    torch.manual_seed(0)
+    attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
+    is_global = torch.zeros(2, 17, dtype=torch.bool)
+    is_global[:, 0] = True
+    x = torch.randn(2, 17, 22)
+    with torch.no_grad():
+        alone = attention(x, global_mask=is_global)
+        with record_attention(attention) as record:
+            recorded = attention(x, global_mask=is_global)
+        (weights,) = record.values()
+        values = attention.value_global(x).unflatten(-1, (2, 11)).transpose(1, 2)
+    torch.testing.assert_close(recorded, alone)
+    torch.testing.assert_close((weights[:, :, :1] @ values).transpose(1, 2).flatten(2), alone[:, :1])
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_bad_masks_are_named_at_any_size(monkeypatch):
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
+    with pytest.raises(ArgumentError, match=r"global_mask must be of shape .*got \(2, 12\)"):
+        attention(torch.zeros(2, 13, 22), global_mask=torch.ones(2, 12, dtype=torch.bool))
