@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -135,6 +136,27 @@ def test_loop_without_end_is_stopped_in_another_thread():
     thread.start()
     thread.join(20)
     assert "a loop that never ends" in results[0].message
+
+
+def test_an_answer_that_sleeps_is_stopped_on_time():
+    def sleeps(x):
+        time.sleep(60)
+        return 2 * x
+
+    before = time.monotonic()
+    assert "a loop that never ends" in judge(check_doubled, sleeps, seconds=0.2).message
+    assert time.monotonic() - before < 30
+
+
+def test_a_crowded_machine_is_no_endless_loop(monkeypatch):
+    def kept_waiting(x):
+        time.sleep(0.4)
+        return 2 * x
+
+    monkeypatch.setattr(judge_room.time, "process_time", lambda: 0.3 * time.monotonic())
+    assert judge(check_doubled, kept_waiting, seconds=0.3).passed
+    monkeypatch.setattr(judge_room.time, "process_time", lambda: 0.0)
+    assert not judge(check_doubled, kept_waiting, seconds=0.3).passed
 
 
 def test_someone_elses_alarm_goes_on():
