@@ -28,7 +28,7 @@ compare: $(STAMP)  ## train and compare the video transformers on the bundled cl
 test: lint  ## every check: lint, types, layers, unit tests, notebooks, browser (under 20 minutes on two cores)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --doctest-modules vtlearn
-	CI=1 HF_HUB_CACHE=build/no-published-weights $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
+	CI=1 HF_HUB_CACHE=$(CURDIR)/build/no-published-weights $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 lint: $(STAMP)  ## style, types and import layers
 	$(BIN)/ruff check .

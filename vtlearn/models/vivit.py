@@ -317,8 +317,8 @@ class FactorisedEncoder(FramewiseEncoder):
     """Model 2: a spatial transformer for each temporal index, then a temporal one over their vectors (section
     3.3.2).
 
-    Both have their own class token, positions and last norm: late fusion. Of the four models it was the fastest in the
-    paper's table of runtimes.
+    Both have their own class token, positions and last norm: late fusion. Of the four models it
+    was the fastest in the paper's table of runtimes.
     """
 
     def __init__(self, config: ViViTConfig) -> None:
