@@ -93,8 +93,8 @@ one = clips[1:2]  # moves right
 chance = torch.Generator().manual_seed(3)
 rows = {
     "as it is": one[0, :, :, 2:-2, 2:-2],
-    "one crop a clip": RandomCrop(CROP)(one, chance)[0],
-    "one crop a frame": RandomCrop(CROP)(one[0][:, None], chance)[:, 0],
+    "once a clip": RandomCrop(CROP)(one, chance)[0],
+    "once a frame": RandomCrop(CROP)(one[0][:, None], chance)[:, 0],
     "mirrored": one[0, :, :, 2:-2, 2:-2].flip(-1),
 }
 rows = {name: frames.expand(-1, 3, -1, -1).clamp(0, 1) for name, frames in rows.items()}
@@ -102,8 +102,8 @@ frames = frame_rows(rows)
 show(frames, words_of_frame_rows(frames))
 
 # %% [markdown]
-# The same clip four times; the spot moves right. In the second row it is elsewhere, but moves as it did. In the third row the
-# camera shakes: spot and ground jump together, and the drift is lost in the jumps. In the fourth it moves **left**. The
+# The same clip four times; the spot moves right. In the second row all frames are cut at one other place: the spot is elsewhere,
+# but moves as it did. In the third row each frame is cut for itself, and the camera shakes: spot and ground jump together, and the drift is lost in the jumps. In the fourth it moves **left**. The
 # label still says right.
 #
 # Keep these rows in mind. First, a loop.

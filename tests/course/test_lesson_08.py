@@ -211,6 +211,71 @@ def random_crop(clips, size, generator):
 """, "forwards the work"),
     "rows only": ("08.5", CROP.replace(
         "j = torch.randint(0, x.shape[-1] - size + 1, (), generator=generator).item()", "j = 0"), "column"),
+    "rounded places": ("08.5", CROP.replace(
+        "torch.randint(0, x.shape[-1] - size + 1, (), generator=generator).item()",
+        "round(float(torch.rand((), generator=generator)) * (x.shape[-1] - size))"), "half of what"),
+    "zero one step early": ("08.2", """
+def rate_factor(step, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1, (step - warmup_steps) / (total_steps - 1 - warmup_steps))))
+""", "one step early"),
+    "rise times cosine": ("08.2", """
+def rate_factor(step, warmup_steps, total_steps):
+    rise = min(1, (step + 1) / (warmup_steps + 1))
+    return rise * 0.5 * (1 + math.cos(math.pi * min(1, step / total_steps)))
+""", "are multiplied"),
+    "a cosine that rises": ("08.2", """
+def rate_factor(step, warmup_steps, total_steps):
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return 0.5 * (1 - math.cos(math.pi * min(1, (step - warmup_steps) / (total_steps - warmup_steps))))
+""", "the second part rises"),
+    "a step as well": ("08.3", """
+def accumulate(model, parts):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    n, total = sum(len(x) for x, _ in parts), 0.0
+    for x, y in parts:
+        loss = F.cross_entropy(model(x), y) * len(x) / n
+        loss.backward()
+        total += loss.item()
+    optimizer.step()
+    return total
+""", "a step was taken"),
+    "graphs in the sum": ("08.3", """
+def accumulate(model, parts):
+    model.zero_grad()
+    n, total = sum(len(x) for x, _ in parts), 0.0
+    for x, y in parts:
+        loss = F.cross_entropy(model(x), y) * len(x) / n
+        loss.backward()
+        total = total + loss
+    return total
+""", "holds on to its graphs"),
+    "settings of the optimiser lost": ("08.4", SNAPSHOT.replace("copy.deepcopy(optimizer.state_dict())",
+        'copy.deepcopy(optimizer.state_dict()["state"])').replace(
+        "optimizer.load_state_dict(copy.deepcopy(self.o))",
+        'optimizer.load_state_dict(optimizer.state_dict() | {"state": copy.deepcopy(self.o)})'),
+        "under param_groups"),
+    "percent": ("08.6", """
+def mended(model, batches, held_out, optimizer, rate):
+    losses, accuracies = [], []
+    for k, (x, y) in enumerate(batches):
+        model.train()
+        for group in optimizer.param_groups:
+            group["lr"] = rate(k)
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        model.eval()
+        with torch.no_grad():
+            right = (model(held_out[0]).argmax(-1) == held_out[1]).float()
+        accuracies.append(100 * right.mean().item())
+    return losses, accuracies
+""", "percent"),
     "only losses": ("08.6", """
 def mended(model, batches, held_out, optimizer, rate):
     return [0.0] * len(batches)

@@ -291,6 +291,18 @@ def check_rate_factor(rate_factor: Callable[..., float]) -> None:
                     fall=lambda step, done=done: 1 - done(step)
                 ),
                 "there is no warm-up: the first factors should rise": table(rise=over_all, fall=over_all),
+                "the curve reaches 0 one step early: its last step would do nothing; it is 0 in step "
+                "total_steps": table(
+                    fall=lambda step, warmup=warmup, total=total: (
+                        0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / (total - 1 - warmup))))
+                    )
+                ),
+                "rise and cosine are multiplied: the cosine begins where the rise has ended": table(
+                    rise=lambda step, rise=rise, over_all=over_all: rise(step) * over_all(step), fall=over_all
+                ),
+                "the second part rises: 1 + cos falls, 1 − cos rises": table(
+                    fall=lambda step, fall=fall: 1 - fall(step)
+                ),
                 "the cosine goes from 2 to 0: halve it": table(fall=lambda step, fall=fall: 2 * fall(step)),
                 "math.cos takes radians: half a turn is π": table(
                     fall=lambda step, done=done: 0.5 * (1 + math.cos(180 * done(step)))
@@ -343,7 +355,12 @@ def check_accumulate(accumulate: Callable[..., Any]) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     clips = sum(len(labels) for _, labels in UNEVEN)
+    before = weights_of(model)
     said = call(accumulate, model, list(UNEVEN))
+    expect(
+        torch.equal(weights_of(model), before),
+        "the weights have changed: a step was taken; here only the gradient is asked for",
+    )
     expect(bool(model.seen), "the model was never called")
     expect(
         max(model.seen) <= 7,
@@ -384,6 +401,12 @@ def check_accumulate(accumulate: Callable[..., Any]) -> None:
             "no gradient is left: it is cleared at the end": torch.zeros_like(gradient_of(model)),
         },
         otherwise="it should be that of the mean loss over all clips",
+    )
+    expect(
+        not (isinstance(said, Tensor) and said.requires_grad),
+        "the loss that comes back still holds on to its graphs, which is the memory that was to "
+        "be saved: add "
+        "up .item() or the detached loss",
     )
     each = [float(F.cross_entropy(small_model()(x), y).detach()) for x, y in UNEVEN]
     mean = sum(loss * len(y) for loss, (_, y) in zip(each, UNEVEN, strict=True)) / clips
@@ -449,6 +472,7 @@ def flat_state(optimizer: torch.optim.Optimizer) -> Tensor:
 def resumed(snapshot: Any, *, seed: int) -> tuple[nn.Module, torch.optim.Optimizer, Any]:
     """A freshly built model and optimiser, after restore."""
     model, optimizer = trainer(seed=seed)
+    optimizer.param_groups[0]["weight_decay"] = 0.5  # as if it were built with other settings
     torch.manual_seed(1000 + seed)
     return model, optimizer, call(snapshot.restore, model, optimizer)
 
@@ -502,6 +526,12 @@ def check_snapshot(make: Callable[..., Any]) -> None:
                 "optimizer.state_dict() hands "
                 "out live tensors; copy them"
             )
+        expect(
+            fresh_optimizer.param_groups[0]["weight_decay"] == optimizer.param_groups[0]["weight_decay"],
+            "the optimiser's settings (rate, decay …) are those it was built with, not the "
+            "snapshot's: they stand "
+            "in its state_dict() under param_groups; keep all of it",
+        )
         expect(
             torch.equal(torch.get_rng_state(), chance),
             "the random numbers go on from somewhere else, so dropout drops others: keep "
@@ -613,6 +643,14 @@ def check_random_crop(random_crop: Callable[..., Tensor]) -> None:
     expect(
         len({tuple(corner) for corner in corners.tolist()}) == 21,
         "row and column are not drawn independently: some corners never come up",
+    )
+    columns = torch.cat([places_in(crops(seed), clips)[:, 0, 0, 1] for seed in range(4)])
+    counts = torch.bincount(columns, minlength=3) / len(columns)
+    expect(
+        bool(((counts > 0.23) & (counts < 0.44)).all()),
+        "some places come up far more often than others: draw whole numbers with torch.randint; "
+        "rounding gives "
+        "the two edges half of what is theirs",
     )
     torch.manual_seed(99)
     expect(
@@ -799,6 +837,11 @@ def check_mended(mended: Callable[..., Any]) -> None:
         accuracies,
         torch.tensor(right_accuracies),
         name="the list of accuracies",
+        likely={
+            "these are percent; give shares from 0 to 1": 100 * torch.tensor(right_accuracies),
+            "these are numbers of clips; divide by how many there were": 13 * torch.tensor(right_accuracies),
+            "these are shares of wrong answers": 1 - torch.tensor(right_accuracies),
+        },
         otherwise="after each step, the share of held-out clips whose largest logit is the right one",
     )
 
