@@ -134,7 +134,7 @@ def tried():
         lambda: kept.write_text("spoiled"), lambda: os.remove(kept), lambda: os.rename(kept, "mine"),
         lambda: shutil.rmtree(kept.parent), lambda: os.system("rm " + str(kept)),
         lambda: subprocess.run(["rm", str(kept)]), lambda: os.open(kept, os.O_RDWR | os.O_TRUNC),
-        lambda: (kept.parent / "new").mkdir(), lambda: os.symlink(kept, "/tmp/link-of-an-answer"),
+        lambda: (kept.parent / "new").mkdir(), lambda: os.symlink(kept, kept.parent / "link"),
         lambda: os.kill(os.getppid(), 9),
     ):
         try:
