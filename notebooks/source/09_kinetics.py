@@ -241,7 +241,8 @@ print("sources in both splits:", len(sources[0] & sources[1]))
 #     vtlearn kinetics download --subset mini10 --out kinetics
 #     vtlearn kinetics check kinetics
 #
-# Each archive is one or two gigabytes, so it takes its time. Kinetics-400 also has a set of replacements for about 1,400
+# An archive holds about 1,000 clips in one or two gigabytes, and the wanted ones lie in all of them. So nearly the whole
+# training set streams by, though little stays on disk: begin with `--split val`. Kinetics-400 also has a set of replacements for about 1,400
 # corrupted clips. The clips belong to those who filmed them: mind their terms.
 
 # %% [markdown]
@@ -263,7 +264,7 @@ for name, epoch in (("each clip once", range(444)), ("balanced", order)):
 
 # %% [markdown]
 # Balance has a price. Each of the four rare clips comes 37 times an epoch, and the model will know them by heart; of the
-# large class a third was not shown. And **only training is balanced**: a test list stays as it is, or the accuracy is that
+# large class only 148 of 400 were shown, others in the next epoch. And **only training is balanced**: a test list stays as it is, or the accuracy is that
 # of another list.
 
 # %% [markdown]

@@ -54,13 +54,14 @@ class DatasetBrowser(Panel):
             for other in read_list(state["split"], "appearance")
             if other.clip_name == row.clip_name
         )
+        words = words_of_frame_rows(figure).replace("\n", "; ")
         return Drawing(
             figure,
             caption=_what_to_notice(state["order"]),
             text=f"Line {row.row} of motion_{state['split']}.csv: {row.label}, {row.youtube_id}, "
             f"{row.time_start} to {row.time_end} s; its appearance is {label}. The list has {len(listed):,} "
             f"clips, {len(own)} of this class. The second row shows frames "
-            f"{', '.join(str(place + 1) for place in order.tolist())}. {words_of_frame_rows(figure)}",
+            f"{', '.join(str(place + 1) for place in order.tolist())}. {words}",
         )
 
 
