@@ -46,6 +46,20 @@ def test_chunks_of_frames_give_the_same_logits(chunk):
         torch.testing.assert_close(chunked(clips, index), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_chunks_of_frames_give_the_same_gradients():
+    """Of the backbone and of the clips, although chunks are written into one tensor."""
+    results = []
+    for chunk in (None, 3):
+        vtn = model(frame_chunk=chunk).double()
+        clips = video()[0].double().requires_grad_()
+        features = vtn.frame_features(clips)
+        (features * torch.linspace(1, 2, T, dtype=torch.float64)[:, None]).pow(2).sum().backward()
+        results.append([features, clips.grad, *(p.grad for p in vtn.backbone.parameters())])
+    for whole, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, whole)
+    assert clips.grad.flatten(2).any(-1).all()
+
+
 def test_chunks_bound_what_the_backbone_sees():
     seen = []
     vtn = model(frame_chunk=3)

@@ -349,17 +349,20 @@ class VTN(VideoClassifier):
         frames = clips.flatten(0, 1)
         chunk = chunk or self.config.frame_chunk or len(frames)
         require_positive(frame_chunk=chunk)
-        if chunk >= len(frames):
-            features = self.backbone(frames)
-        else:
-            features = torch.cat([self.backbone(part) for part in frames.split(chunk)])
-        expected = (len(frames), self.config.embed_dim)
-        require(
-            tuple(features.shape) == expected,
-            "backbone's output",
-            tuple(features.shape),
-            f"of shape {expected}",
-        )
+        features: Tensor | None = None
+        for start, part in zip(range(0, len(frames), chunk), frames.split(chunk), strict=True):
+            own = self.backbone(part)
+            expected = (len(part), self.config.embed_dim)
+            require(
+                tuple(own.shape) == expected, "backbone's output", tuple(own.shape), f"of shape {expected}"
+            )
+            if len(part) == len(frames):
+                return own.unflatten(0, clips.shape[:2])
+            if features is None:  # one home for all: small tensors between large freed ones waste memory
+                features = own.new_empty(len(frames), expected[1])
+            features[start : start + chunk] = own
+            del own
+        assert features is not None
         return features.unflatten(0, clips.shape[:2])
 
     def embed_features(
