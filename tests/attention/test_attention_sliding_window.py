@@ -18,6 +18,7 @@ from vtlearn.attention import (
     reference_attention,
     sliding_window,
     sliding_window_attention,
+    sliding_window_dense,
     window_products,
 )
 from vtlearn.attention.kernel import open_global
@@ -549,3 +550,34 @@ def test_a_kernel_object_complains_when_made():
         SlidingWindowAttention(5, dilation=(1, 0))
     assert SlidingWindowAttention(5, dilation=[1, 2]) == SlidingWindowAttention(5, dilation=(1, 2))
     assert SlidingWindow(5).mask(9).equal(SlidingWindowAttention(5).pattern(9).mask(9))
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("kernel", [SlidingWindowAttention(7), SlidingWindowAttention(5, (1, 2), True)])
+def test_products_in_one_table_give_what_the_reference_gives(monkeypatch, kernel, padded):
+    """The way of a bfloat16 forward pass, tried in double precision."""
+    monkeypatch.setattr(sliding_window_dense, "SHORTEST_IN_PRODUCTS", 0)
+    monkeypatch.setattr(sliding_window_dense, "forward_in_products", lambda *_: True)
+    inputs = [x.detach() for x in tokens(3, 2, 23, 5, count=6)]
+    is_global = coin(3, 23, seed=1, share=0.1)
+    valid = torch.arange(23) < torch.tensor([[23], [17], [0]]) if padded else None
+    out = kernel(*inputs[:3], global_mask=is_global, valid_mask=valid, global_projections=tuple(inputs[3:]))
+    expected = reference_with_projections(kernel, *inputs[:3], tuple(inputs[3:]), is_global, valid)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_bfloat16_is_near_double_precision_with_and_without_gradients():
+    """Forward alone may take another way than training; both are as near as bfloat16 allows."""
+    q, k, v = (x.detach() for x in tokens(1, 2, 101, 16))
+    is_global = torch.arange(101)[None] == 3
+    expected = sliding_window_attention(q, k, v, window_size=19, global_mask=is_global)
+    halves = [x.bfloat16() for x in (q, k, v)]
+    with torch.no_grad():
+        alone = sliding_window_attention(*halves, window_size=19, global_mask=is_global)
+    trained = sliding_window_attention(
+        *(x.requires_grad_() for x in halves), window_size=19, global_mask=is_global
+    )
+    trained.float().sum().backward()
+    assert alone.dtype == trained.dtype == torch.bfloat16
+    for out in (alone, trained.detach()):
+        torch.testing.assert_close(out.double(), expected, rtol=0.02, atol=0.03)

@@ -97,6 +97,13 @@ def _faster_in_products(q: Tensor, k: Tensor, v: Tensor) -> bool:
     return torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
 
 
+def forward_in_products(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Whether a forward pass alone, which may use one table twice, is faster in products."""
+    if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
+        return False
+    return q.dtype == torch.bfloat16 and _faster_in_products(q, k, v)
+
+
 @lru_cache(maxsize=1)
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions that multiply bfloat16; emulated, it is slower than float32."""

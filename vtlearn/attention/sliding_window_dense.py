@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vtlearn.attention.full import forward_in_products
+
+SHORTEST_IN_PRODUCTS = 64
+"""From this many tokens on a bfloat16 forward pass is faster by products in one table.
+
+Time of the fused call under the mask by theirs (12 heads of 64, one global token, one thread, CPU time,
+median of 15 interleaved rounds): n 32 0.70, n 64 1.14, n 128 1.62; 8 clips of n 128 1.84, of n 256 1.50.
+"""
 
 
 def dense_window_attention(
@@ -33,11 +44,22 @@ def dense_window_attention(
         allowed = allowed | is_global[:, None, :, None] | is_global[:, None, None, :]
     if valid_mask is not None:
         allowed = allowed & valid_mask[:, None, None, :] | ~valid_mask[:, None, :, None]
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout_p)
+    if dropout_p == 0.0 and q.shape[2] >= SHORTEST_IN_PRODUCTS and forward_in_products(q, k, v):
+        out = products_in_place(q, k, v, allowed)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout_p)
     if is_global is not None and projections is not None:
         rows = F.scaled_dot_product_attention(*projections, attn_mask=everyone, dropout_p=dropout_p)
         out = torch.where(is_global[:, None, :, None], rows, out)
     return out if valid_mask is None else out.masked_fill(~valid_mask[:, None, :, None], 0.0)
+
+
+def products_in_place(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
+    """Scores, softmax and mean over all pairs, the scores and weights in one table; forward only."""
+    scores = (q * (1.0 / math.sqrt(q.shape[-1]))) @ k.mT
+    bias = torch.zeros(allowed.shape, dtype=q.dtype, device=q.device).masked_fill_(~allowed, -math.inf)
+    scores += bias
+    return torch.softmax(scores, -1, out=scores) @ v
 
 
 def _window_mask(
