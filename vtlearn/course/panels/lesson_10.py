@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from vtlearn.course.panels.base import Drawing, Move, Panel, choice, steps
+from vtlearn.course.panels.base import Drawing, Move, Panel, choice, integer
 from vtlearn.course.workspace import REPOSITORY
 from vtlearn.data.synthetic import LABELLINGS
 from vtlearn.viz.digest import describe
@@ -22,7 +22,7 @@ COSTS = {
     "training, seconds": "train_seconds",
 }
 SPREAD = "test accuracy, % (worst to best of three seeds)"
-VIEWS = (1, 3, 10, 30)
+MOST_VIEWS = 30
 
 
 @functools.cache
@@ -36,7 +36,7 @@ class ParetoExplorer(Panel):
     """Which models no other beats at their cost, for either labelling and four kinds of cost."""
 
     title = "Pareto explorer"
-    first_move = Move("views", "ArrowRight", {"views": 10})
+    first_move = Move("views", "ArrowRight", {"views": 4})
 
     def controls(self) -> dict[str, widgets.Widget]:
         """What is asked, what it costs, and how many views one of the models is given."""
@@ -44,7 +44,7 @@ class ParetoExplorer(Panel):
             "labelling": choice("labelling", list(LABELLINGS), "motion"),
             "cost": choice("cost", list(COSTS)),
             "model": choice("views are of", [row["model"] for row in recorded()["summary"]], "timesformer"),
-            "views": steps("its views", VIEWS, 3),
+            "views": integer("its views", 3, 1, MOST_VIEWS),
         }
 
     @classmethod
@@ -58,7 +58,7 @@ class ParetoExplorer(Panel):
         )
         figure.axes[0].set_ylabel(SPREAD)
         front = pareto_front({name: (cost, mean) for name, (cost, mean, *_) in points.items()})
-        words = describe(figure).replace("\n", "; ")
+        words = " ".join(describe(figure).replace("\n", "; ").split())
         return Drawing(
             figure,
             caption=_what_to_notice(state, front),
