@@ -74,7 +74,9 @@ MODES_NOT_KEPT = _MODES.format(**_MODES_RIGHT | {"kept": "temporal(backbone(fram
 MODES_NO_CHUNKS = _MODES.format(**_MODES_RIGHT | {"chunked": "chunked = end_to_end.clone()"})
 MODES_BACKWARDS = _MODES.format(
     **_MODES_RIGHT
-    | {"chunked": "chunked = temporal(torch.cat([backbone(part) for part in frames.split(chunk)][::-1])[None])"}
+    | {
+        "chunked": "chunked = temporal(torch.cat([backbone(part) for part in frames.split(chunk)][::-1])[None])"
+    }
 )
 
 # ------------------------------------------------------------------------------------------ 12.2 memory model

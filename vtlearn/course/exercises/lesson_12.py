@@ -202,7 +202,9 @@ class Near(nn.Module):
         self.most = max(self.most, len(vectors))
         place = torch.arange(len(vectors))
         near = (place[:, None] - place[None]).abs() <= self.reach
-        scores = (vectors @ vectors.T + 0.3 * place[None] - 0.3 * place[:, None]).masked_fill(~near, -torch.inf)
+        scores = (vectors @ vectors.T + 0.3 * place[None] - 0.3 * place[:, None]).masked_fill(
+            ~near, -torch.inf
+        )
         return scores.softmax(-1) @ vectors
 
 
@@ -228,7 +230,9 @@ def check_in_chunks(in_chunks: Callable[..., Any]) -> None:
             },
         )
 
-        def pieces(left: int, right: int, *, chunk: int = chunk, v: Tensor = vectors, f: Near = layer) -> Tensor:
+        def pieces(
+            left: int, right: int, *, chunk: int = chunk, v: Tensor = vectors, f: Near = layer
+        ) -> Tensor:
             parts = []
             for start in range(0, len(v), chunk):
                 end, first = min(start + chunk, len(v)), max(0, start - left)
@@ -348,10 +352,10 @@ def check_chance_to_see(chance_to_see: Callable[..., Any]) -> None:
         ([2, 3, 4, 5], 3, 12, 3),
     ):
         places = length - action + 1
-        counts = [[sum(a <= f < a + size for f in taken) for a in range(length)] for size in (action, action + 1)]
-        share = expect_number(
-            call(chance_to_see, taken, action, length, need), name="the share of places"
-        )
+        counts = [
+            [sum(a <= f < a + size for f in taken) for a in range(length)] for size in (action, action + 1)
+        ]
+        share = expect_number(call(chance_to_see, taken, action, length, need), name="the share of places")
         likely = {
             "one frame inside is not enough here: count the taken frames inside, and compare with at_least": (
                 sum(c >= 1 for c in counts[0][:places]) / places
