@@ -188,5 +188,6 @@ def test_the_ways_differ_in_what_they_miss_and_in_their_cost():
     assert "80 frames computed" in words[CLIPS]
     assert "80 frames computed" in words[SPREAD]
     assert "3,600 frames computed" in words[EVERY]
-    assert "unseen 11.0 s" in words[CLIPS]
-    assert "unseen 0.0 s" in words[EVERY]
+    assert "in no clip 11.0 s" in words[CLIPS]
+    assert "in no clip 0.0 s" in words[EVERY]
+    assert "1.50 s apart" in words[SPREAD]

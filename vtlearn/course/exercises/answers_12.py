@@ -75,7 +75,8 @@ MODES_NO_CHUNKS = _MODES.format(**_MODES_RIGHT | {"chunked": "chunked = end_to_e
 MODES_BACKWARDS = _MODES.format(
     **_MODES_RIGHT
     | {
-        "chunked": "chunked = temporal(torch.cat([backbone(part) for part in frames.split(chunk)][::-1])[None])"
+        "chunked": "parts = [backbone(part) for part in frames.split(chunk)][::-1]\n"
+        "        chunked = temporal(torch.cat(parts)[None])"
     }
 )
 
@@ -127,7 +128,7 @@ BYTES_WORK_FORGOTTEN = _BYTES.format(
     | {"whole": "num_frames * (frame + vector)", "chunked": "at_once * frame + num_frames * vector"}
 )
 
-# --------------------------------------------------------------------------------------- 12.3 the chunk's edge
+# ----------------------------------------------------------------------------------- 12.3 the chunk's edge
 
 IN_CHUNKS = {
     "neighbours, then cut": '''
@@ -203,7 +204,7 @@ def in_chunks(vectors, layer, chunk, reach):
     return torch.cat(parts)
 """
 
-# ------------------------------------------------------------------------------------ 12.4 what the clips cover
+# -------------------------------------------------------------------------------- 12.4 what the clips cover
 
 COVERAGE = {
     "walk over the clips": '''
@@ -270,7 +271,7 @@ COVER_ONE_STRIDE_SHORT = _COVER.format(
     **_COVER_RIGHT | {"end": "min(start + (num_frames - 1) * stride + 1, length)"}
 )
 
-# ----------------------------------------------------------------------------- 12.5 a short action, a long video
+# ------------------------------------------------------------------------- 12.5 a short action, a long video
 
 CHANCE = {
     "try every place": '''

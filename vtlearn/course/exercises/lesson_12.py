@@ -67,7 +67,7 @@ MODES = ("end to end", "in chunks", "from kept vectors")
 
 
 def check_three_modes(three_modes: Callable[..., Any]) -> None:
-    """Networks in training mode, a rest after the last whole chunk, kept vectors that are not the backbone's."""
+    """Networks in training mode, a rest after the last whole chunk, kept vectors of another backbone."""
     frames, chunk = numbers(11, 2, 3, 3, seed=4), 4
     backbone, temporal = image_network(), Later()
     still = image_network().eval()
@@ -84,7 +84,7 @@ def check_three_modes(three_modes: Callable[..., Any]) -> None:
     norm = backbone[2]
     given = read_three(call(three_modes, frames, backbone, temporal, chunk, kept), MODES)
     expect(
-        bool((norm.running_mean == 0).all()),  # type: ignore[union-attr, operator]
+        bool((norm.running_mean == 0).all()),  # type: ignore[union-attr]
         "the backbone ran in training mode: its norm uses the mean of whatever is in the batch, so chunks "
         "and the whole differ; call eval() first",
     )
@@ -104,7 +104,9 @@ def check_three_modes(three_modes: Callable[..., Any]) -> None:
         want,
         name="the logits in chunks",
         likely={
-            "the frames after the last whole chunk are missing: 11 frames in chunks of 4 are 4, 4 and 3": short,
+            "the frames after the last whole chunk are missing: 11 frames in chunks of 4 are 4 + 4 + 3": (
+                short
+            ),
             "each chunk was classified alone and the answers averaged: that is clip averaging; join the "
             "vectors of all chunks and run the temporal part once": torch.stack(apart).mean(0),
             "each chunk was classified alone and the answers summed; join the vectors first": sum(apart),
@@ -404,8 +406,8 @@ EXERCISES = [
         minutes=15,
         why="What does not fit at once must run in parts, and the parts must not change the answer.",
         contract=(
-            "`frames` is one video `(T, C, H, W)`; `backbone` maps `(n, C, H, W)` to `(n, D)`; `temporal` maps "
-            "`(1, T, D)` to logits `(1, K)`",
+            "`frames` is one video `(T, C, H, W)`; `backbone` maps `(n, C, H, W)` to `(n, D)`; `temporal` "
+            "maps `(1, T, D)` to logits `(1, K)`",
             "returns three logits: **end to end** (all frames in the backbone together), **in chunks** (at "
             "most `chunk` frames in the backbone at a time, the temporal part once), **from kept vectors** "
             "(`kept`, of shape `(T, D)`; no backbone)",
@@ -479,7 +481,9 @@ EXERCISES = [
             "run (set room aside for them at the start); the temporal part itself is left out",
         ),
         stub='''
-        def peak_bytes(num_frames: int, chunk: int, frame: int, work: int, vector: int) -> tuple[int, int, int]:
+        def peak_bytes(
+            num_frames: int, chunk: int, frame: int, work: int, vector: int
+        ) -> tuple[int, int, int]:
             """Bytes held at the most: end to end, in chunks, from kept vectors."""
             raise NotImplementedError("12.2")
         ''',
@@ -528,14 +532,14 @@ EXERCISES = [
         minutes=20,
         why="Portions are free for the backbone; for anything that looks at neighbours they are not.",
         contract=(
-            "`vectors` is `(T, D)`; `layer` maps `(n, D)` to `(n, D)`, and each of its outputs depends on the "
-            "`reach` vectors before it, itself, and the `reach` after it; it takes the ends of what it is "
+            "`vectors` is `(T, D)`; `layer` maps `(n, D)` to `(n, D)`, and each of its outputs depends on "
+            "the `reach` vectors before it, itself, and the `reach` after it; it takes the ends of what it is "
             "given for the ends of the video",
             "returns what `layer(vectors)` gives, of shape `(T, D)`",
             "the layer gets at most `chunk + 2 · reach` vectors at a time",
         ),
         stub='''
-        def in_chunks(vectors: Tensor, layer: nn.Module, chunk: int, reach: int) -> Tensor:  # (T, D) -> (T, D)
+        def in_chunks(vectors: Tensor, layer: nn.Module, chunk: int, reach: int) -> Tensor:
             """What layer(vectors) gives, a chunk at a time."""
             raise NotImplementedError("12.3")
         ''',
@@ -597,7 +601,9 @@ EXERCISES = [
             "clips may overlap, and the last may end after the video",
         ),
         stub='''
-        def seen_and_missed(starts: list[int], num_frames: int, stride: int, length: int) -> tuple[float, int]:
+        def seen_and_missed(
+            starts: list[int], num_frames: int, stride: int, length: int
+        ) -> tuple[float, int]:
             """Share of the video that the clips cover, and the longest piece in no clip, in frames."""
             raise NotImplementedError("12.4")
         ''',
@@ -645,7 +651,7 @@ EXERCISES = [
         difficulty=3,
         importance=3,
         minutes=15,
-        why="How many frames are enough depends on how short the action is, not only on how long the video is.",
+        why="How many frames are enough depends on how short the action is, too.",
         contract=(
             "`taken`: the frames that a model sees, all different; the action lasts `action` frames in a row "
             "and lies anywhere inside a video of `length` frames, each place being as likely",

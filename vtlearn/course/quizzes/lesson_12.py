@@ -4,16 +4,16 @@ from vtlearn.course.quiz import Question
 
 QUESTIONS = [
     Question(
-        text="A VTN classifies an hour of video with its backbone in chunks of 16 frames. What grows with the "
-        "length of the video?",
+        text="A VTN classifies an hour of video with its backbone in chunks of 16 frames. What grows with "
+        "the length of the video?",
         options=(
             "only the table of vectors and the temporal part",
             "the memory of the backbone",
             "nothing: memory depends on the chunk alone",
         ),
         right=0,
-        why="The backbone holds one chunk. One vector is kept for every frame until the temporal part has run, "
-        "and time grows with every frame anyway.",
+        why="The backbone holds one chunk. One vector is kept for every frame until the temporal part has "
+        "run, and time grows with every frame anyway.",
     ),
     Question(
         text="The class is 'hop then swell' against 'swell then hop'. Ten clips are classified and their "
@@ -34,7 +34,7 @@ QUESTIONS = [
             "VTN from kept vectors",
         ),
         right=1,
-        why="A two-sided window and the class token read frames that have not come yet. A causal window needs "
-        "only the last ones, so its state stays small.",
+        why="A two-sided window and the class token read frames that have not come yet. A causal window "
+        "needs only the last ones, so its state stays small.",
     ),
 ]
