@@ -533,8 +533,8 @@ EXERCISES = [
         why="Portions are free for the backbone; for anything that looks at neighbours they are not.",
         contract=(
             "`vectors` is `(T, D)`; `layer` maps `(n, D)` to `(n, D)`, and each of its outputs depends on "
-            "the `reach` vectors before it, itself, and the `reach` after it; it takes the ends of what it is "
-            "given for the ends of the video",
+            "the `reach` vectors before it, itself, and the `reach` after it; it takes the ends of what it "
+            "is given for the ends of the video",
             "returns what `layer(vectors)` gives, of shape `(T, D)`",
             "the layer gets at most `chunk + 2 · reach` vectors at a time",
         ),

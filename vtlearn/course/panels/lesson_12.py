@@ -108,9 +108,7 @@ def _timeline(pieces: list[tuple[int, int]], length: int, apart: float, computed
                 (np.arange(first, end, apart) + apart / 2) * unit, 0.3, 0.7, color="white", linewidth=0.8
             )
     line.set(xlim=(0, minutes), ylim=(-0.1, 1.1), yticks=[], xlabel="minutes of the video")
-    line.set_title(
-        "dark: in a clip; light: in none; white lines: the frames, where they are far apart", loc="left"
-    )
+    line.set_title("dark: in a clip; light: in none; white lines: single frames", loc="left", fontsize=10)
     seen = covered(pieces, length)
     rows = (
         (1, seen, f"{seen:.0%}", OKABE_ITO[0], ""),
