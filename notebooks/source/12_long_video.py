@@ -305,8 +305,8 @@ assert right["whole, scaled, frames shuffled"] < 0.6, "the order of the frames d
 print("The claim holds: clips miss the whole, and the whole collapses, until its indices mean what they meant.")
 
 # %% [markdown]
-# When these outputs were made, on twice as many videos, the shares were 0.17 (clips), 0.28 (as it comes) and 0.98 (scaled);
-# guessing gives 0.125. Read them with care:
+# When these outputs were made, the shares were 0.14 (clips), 0.33 (as it comes), 0.98 (scaled) and 0.38 (shuffled); guessing
+# gives 0.125. On twice as many videos the first three were 0.17, 0.28 and 0.98. Read them with care:
 #
 # - **As it comes** the model looked at more than ever, and fell. The vectors are the same in both passes; only the indices
 #   differ. Rows of the position table for frames beyond 23 were never trained, and from 64 on there are none (the model
