@@ -55,7 +55,7 @@ samples = bundled_samples()
 #
 # Four of the eight classes of motion are made of two **events**, one after the other. Here is one clip, every third frame.
 
-# %% tags=["picture"]
+# %% tags=["picture", "claim-part"]
 manifest = json.loads((samples / "manifest.json").read_text())
 events_of = {row["path"]: row["events"] for row in manifest["clips"]}
 classes = ["nothing", "hop", "swell", "sway", "blink"]
@@ -367,7 +367,7 @@ print("rows of the rubric that some report fails:", len(set(mine("13.6").values(
 #
 # 1. True gain 0, spread 6: how often does **one** seed support the hypothesis? How often do three?
 # 2. True gain 8: which spread makes the rule miss it half of the time?
-# 3. Change **two things**, with a true gain of 0. Do more seeds help?
+# 3. Change **two things**, with a true gain of 0 and a spread of 1. Do more seeds show the mistake?
 
 # %% tags=["panel"]
 ExperimentBoard()

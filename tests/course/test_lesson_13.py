@@ -32,7 +32,8 @@ def frame_targets(events, frame_index, classes):
 def frame_targets(events, frame_index, classes):
     y = torch.full(frame_index.shape, 0)
     for e in events:
-        y[torch.isin(frame_index, torch.arange(e["start_frame"], e["end_frame"] + 1))] = classes.index(e["name"])
+        inside = torch.isin(frame_index, torch.arange(e["start_frame"], e["end_frame"] + 1))
+        y[inside] = classes.index(e["name"])
     return y
 '''),
     "stacked shifts": ("13.3", '''
@@ -66,7 +67,7 @@ def unproven(report, card, records):
     bad = [a for a in by if not np.isclose(np.round(by[a].mean(), 3), report[a], atol=1e-6)]
     bad += ["seeds"] * (set(report["seeds"]) != set(card["seeds"]))
     holds = np.min(by["test"] - by["baseline"]) >= card["least_gain"]
-    bad += ["verdict"] * ((report["verdict"] == "supported") != holds)
+    bad += ["verdict"] * int((report["verdict"] == "supported") != holds)
     return bad
 '''),
 }  # fmt: skip
@@ -120,7 +121,8 @@ def around(features, reach):
 ''', "join the last two"),
     "twice": ("13.4", '''
 def run_card(card, run):
-    return [{"arm": a, "seed": s, "settings": dict(card[a]), "score": max(run(dict(card[a]), s) for _ in range(2))}
+    best = lambda a, s: max(run(dict(card[a]), s) for _ in range(2))
+    return [{"arm": a, "seed": s, "settings": dict(card[a]), "score": best(a, s)}
             for a in ("test", "baseline", "control") for s in card["seeds"]]
 ''', "was called 18 times"),
     "a dict of scores": ("13.4", '''
