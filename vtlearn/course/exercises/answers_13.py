@@ -61,7 +61,7 @@ CARD_NO_CONTROL = _CARD.replace('    "control": {**test, "times": "another clip\
 
 TARGETS = {
     "events in turn": '''
-def frame_targets(events: list[dict], frame_index: Tensor, classes: list[str]) -> Tensor:  # (T,) -> (T,)
+def frame_targets(events: list[dict], frame_index: Tensor, classes: list[str]) -> Tensor:
     """The class number of every shown frame."""
     targets = torch.zeros(len(frame_index), dtype=torch.long)
     for event in events:

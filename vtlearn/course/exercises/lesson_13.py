@@ -27,13 +27,8 @@ ARMS = ("baseline", "test", "control")
 
 # ------------------------------------------------------------------------------------------------- 13.1
 
-SETTINGS = {
-    "sees": ("frame alone", "neighbours"),
-    "times": ("own", "another clip's"),
-    "hidden": (0, 128),
-    "rate": (0.0, 0.1),
-    "steps": (1, 300),
-}
+SETTINGS = ("sees", "times", "hidden", "rate", "steps")
+WORDS = {"sees": ("frame alone", "neighbours"), "times": ("own", "another clip's")}
 CARD_KEYS = ("question", *ARMS, "measure", "judged_on", "least_gain", "seeds")
 
 
@@ -78,12 +73,11 @@ def _check_settings(settings: Any, arm: str) -> None:
     expect(isinstance(settings, Mapping), f"{arm!r} is not a dict of settings")
     wrong = sorted(set(SETTINGS) ^ set(settings))
     expect(not wrong, f"the settings of {arm!r} must be exactly {', '.join(SETTINGS)}; look at {wrong}")
-    for key in ("sees", "times"):
-        words = " or ".join(repr(word) for word in SETTINGS[key])
-        expect(settings[key] in SETTINGS[key], f"{key!r} of {arm!r} is {settings[key]!r}, expected {words}")
-    for key in ("hidden", "steps"):
+    for key, allowed in WORDS.items():
+        words = " or ".join(repr(word) for word in allowed)
+        expect(settings[key] in allowed, f"{key!r} of {arm!r} is {settings[key]!r}, expected {words}")
+    for key, (low, high) in {"hidden": (0, 128), "steps": (1, 300)}.items():
         value = expect_integer(settings[key], name=f"{key!r} of {arm!r}")
-        low, high = SETTINGS[key]
         expect(low <= value <= high, f"{key!r} of {arm!r} is {value}, expected {low} to {high}")
     rate = expect_number(settings["rate"], name=f"'rate' of {arm!r}")
     expect(0 < rate <= 0.1, f"'rate' of {arm!r} is {rate}, expected above 0, up to 0.1")
@@ -270,7 +264,7 @@ def _made_up_score(settings: Mapping[str, Any], seed: int) -> float:
     return base + (seed * 37 % 13) / 1000
 
 
-class _Handed(dict):  # type: ignore[type-arg]
+class _Handed(dict[str, Any]):
     """A card that is handed over itself, not as a copy, so that a record pointing into it is found out."""
 
 
@@ -566,7 +560,7 @@ EXERCISES = [
             "returns class numbers, integers of shape `(T,)`",
         ),
         stub='''
-        def frame_targets(events: list[dict], frame_index: Tensor, classes: list[str]) -> Tensor:  # (T,) -> (T,)
+        def frame_targets(events: list[dict], frame_index: Tensor, classes: list[str]) -> Tensor:
             """The class number of every shown frame."""
             raise NotImplementedError("13.2")
         ''',

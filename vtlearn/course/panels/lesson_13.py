@@ -102,7 +102,8 @@ def _what_to_notice(state: Mapping[str, Any], share: float) -> str:
     if state["changed"] == TWO:
         return (
             f"Two things were changed, and the second brings {BESIDE} points of its own. The lines look just "
-            "as a true gain would. Set the neighbours' gain to 0, with a spread of 1: no number of seeds shows "
+            "as a true gain would. Set the neighbours' gain to 0, with a spread of 1: no "
+            "number of seeds shows "
             "the mistake."
         )
     if state["effect"] < LEAST_GAIN:
