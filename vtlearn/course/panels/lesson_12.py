@@ -24,7 +24,7 @@ class CoverageAgainstCost(Panel):
     """A video's length, a way of looking at it, and clips: what is seen, what is missed, what it costs."""
 
     title = "Coverage against cost"
-    first_move = Move("clips", "ArrowRight", {"clips": 12})
+    first_move = Move("minutes", "ArrowRight", {"minutes": 4})
 
     def controls(self) -> dict[str, widgets.Widget]:
         """The video's minutes, the way, and three numbers of the clips."""
