@@ -13,8 +13,11 @@ from __future__ import annotations
 import abc
 import bisect
 import contextlib
+import ctypes
+import functools
 import importlib
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -24,7 +27,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,7 @@ _NOT_VIDEO = ("tty", "bin", "xbin", "adf", "idf")  # text that FFmpeg would draw
 _ANSWER = 1 << 22  # bytes that the helper sends at once: memory that both processes soon use again
 _WATCH = 0.1  # seconds between two looks at the helper's time limit
 _CHUNK = 16  # frames held at full size while resizing
+_TRIM_AFTER = 50  # closed files
 
 
 class VideoReader(abc.ABC):
@@ -477,8 +481,30 @@ class _PyavReader(VideoReader):
         if self._container is not None:
             self._container.close()
             self._container = None
+            _closed_one()
         self._decoded = None  # it refers to this reader: a circle would keep FFmpeg's frames until collected
         self._stream = self._reformatter = None
+
+
+_closed = itertools.count(1)
+
+
+def _closed_one() -> None:
+    """Every so often, give the holes that FFmpeg's freed buffers leave in the heap back to the system.
+
+    FFmpeg asks for aligned memory, and glibc before 2.38 seldom uses a freed aligned block again: by the luck
+    of the addresses a process grew by 0 to 45 MB over a thousand small files.
+    """
+    if next(_closed) % _TRIM_AFTER == 0:
+        trim = _heap_trim()
+        if trim is not None:
+            trim(0)
+
+
+@functools.cache
+def _heap_trim() -> Callable[[int], int] | None:
+    """glibc's ``malloc_trim``; other systems have none."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 # decord
