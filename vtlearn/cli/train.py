@@ -19,14 +19,14 @@ ModelArgument = Annotated[
 RootOption = Annotated[Path, typer.Option(help="Folder of all runs.")]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of videos in Kinetics layout [default: the samples]."),
+    typer.Option(help="Folder of videos in Kinetics layout (default: the samples)."),
 ]
 SamplesOption = Annotated[
     int | None, typer.Option(help="Seed of the sample clips; 0 is the bundled set.", show_default=False)
 ]
 HardOption = Annotated[bool | None, typer.Option("--hard", help="The hard samples.", show_default=False)]
 LabellingOption = Annotated[str | None, typer.Option(help="Which labels, where clips have several.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda … [default: cuda where there is one].")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda … (default: cuda where there is one).")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that read clips ahead.")]
 PrecisionOption = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 SetOption = Annotated[
@@ -83,7 +83,7 @@ def _given(config: Path | None, **options: Any) -> dict[str, Any]:
 def train(
     model: ModelArgument = None,
     run: Annotated[
-        str | None, typer.Option("--name", "--run", help="Name of the run [default: model and time of day].")
+        str | None, typer.Option("--name", "--run", help="Name of the run (default: model and time of day).")
     ] = None,
     root: RootOption = DEFAULT_ROOT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run --name.")] = False,
@@ -125,7 +125,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
     save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     evaluate_every: Annotated[
-        int | None, typer.Option(help="Steps between looks at the validation clips [default: epoch].")
+        int | None, typer.Option(help="Steps between looks at the validation clips (default: epoch).")
     ] = None,
     keep_last: Annotated[int | None, typer.Option(help="Newest checkpoints kept, besides the best.")] = None,
     tensorboard: Annotated[
@@ -197,7 +197,7 @@ def train(
 
 
 SourceOption = Annotated[str | None, typer.Option(help="Of a single published file: timesformer, vtn …")]
-ClipsOption = Annotated[int | None, typer.Option(help="Clips of each video [default: as published, or 1].")]
+ClipsOption = Annotated[int | None, typer.Option(help="Clips of each video (default: as published, or 1).")]
 CropsOption = Annotated[int | None, typer.Option(help="Crops of each clip, 1 or 3.")]
 AverageOption = Annotated[str | None, typer.Option(help="Average the views' logits or softmax.")]
 AtOnceOption = Annotated[int, typer.Option(min=1, help="Views in the model at a time.")]
@@ -236,7 +236,7 @@ def evaluate(
     which: WhichOption = "best",
     offline: OfflineOption = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="A table of all classes.")] = False,
-    out: Annotated[Path | None, typer.Option(help="JSON file [default: in the run's folder].")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file (default: in the run's folder).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test a model on a list of clips: rates with interval, classes, calibration, coverage."""
@@ -359,7 +359,7 @@ def predict(
 
 @app.command()
 def runs(
-    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare [default: list all].")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare (default: list all).")] = None,
     root: RootOption = DEFAULT_ROOT,
     as_json: JsonOption = False,
 ) -> None:
