@@ -45,7 +45,8 @@ def shortfalls(runs: Sequence[dict[str, Any]]) -> list[str]:
             if not low <= row["test_top1"] <= high:
                 found.append(
                     f"samples {run['samples_seed']}, training {run['seed']}: {row['model']} reaches "
-                    f"{100 * row['test_top1']:.1f} % on {row['labelling']}, the target is {100 * low:.0f} to {100 * high:.0f} %"
+                    f"{100 * row['test_top1']:.1f} % on {row['labelling']}, "
+                    f"the target is {100 * low:.0f} to {100 * high:.0f} %"
                 )
     return found
 
