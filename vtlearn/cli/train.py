@@ -71,6 +71,12 @@ def _data(folder: Path | None, samples_seed: int | None, hard: bool | None) -> d
     return choose_data(folder=folder, samples_seed=samples_seed or 0, hard=bool(hard))
 
 
+def _place(model: str) -> str:
+    """Where a model lies: as it was said, or the run of that name in the usual folder."""
+    run = DEFAULT_ROOT / model
+    return str(run) if run.is_dir() and not Path(model).exists() else model
+
+
 def _given(config: Path | None, **options: Any) -> dict[str, Any]:
     """The settings that were given: those of the file, and over them the options."""
     from vtlearn.study.training import read_settings
@@ -212,7 +218,7 @@ WhichOption = Annotated[str, typer.Option(help="Of a run: the best or the last c
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a checkpoint, or a published model.")],
+    model: Annotated[str, typer.Argument(help="A run's name or folder, a checkpoint, or a published model.")],
     data: DataOption = None,
     samples_seed: SamplesOption = None,
     hard: HardOption = None,
@@ -251,7 +257,7 @@ def evaluate(
 
     require_one_of("split", split, ("train", "val", "test"))
     require_one_of("which", which, ("best", "last"))
-    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    trained = load_trained(_place(model), source=source, labelling=labelling, which=which, offline=offline)
     if num_frames is not None:
         trained = replace(trained, num_frames=num_frames)
     if frame_stride is not None:
@@ -289,7 +295,7 @@ def evaluate(
 @app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file, of any length.")],
-    model: Annotated[str, typer.Option(help="A run, a checkpoint, or a published model.")],
+    model: Annotated[str, typer.Option(help="A run's name or folder, a checkpoint, or a published model.")],
     way: Annotated[
         str, typer.Option(help="clips, sliding (one behind the other), or whole (VTN).")
     ] = "clips",
@@ -323,7 +329,7 @@ def predict(
     from vtlearn.viz.overlay import words_of_overlay
 
     place = choose_device(device)
-    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    trained = load_trained(_place(model), source=source, labelling=labelling, which=which, offline=offline)
     if frame_stride is not None:
         trained = replace(trained, frame_stride=frame_stride)
     whole: dict[str, Any] = {}
