@@ -22,9 +22,11 @@ def test_words_follow_the_drawn_heat():
         "a: most at frame 2, row 1, column 5",
         "b: the same everywhere",
     ]
-    coloured = [image for image in figure.axes[1].images if image.get_alpha()]
-    coloured[2].set_data(5 * heat_at(2, 1, 0)[2].numpy())
-    assert "a: most at frame 3, row 2, column 1" in describe_maps(figure)
+    coloured = figure.axes[1].images[1]
+    drawn = coloured.get_array().copy()
+    drawn[1, 2 * drawn.shape[1] // 3 + drawn.shape[1] // 10 :] = 5.0
+    coloured.set_data(drawn)
+    assert "a: most at frame 3, row 2" in describe_maps(figure)
 
 
 def test_marks_are_the_highest_places():
@@ -38,6 +40,15 @@ def test_marks_are_the_highest_places():
     assert to_png(figure)[:4] == b"\x89PNG"
 
 
+def test_rows_of_other_frames_tell_how_much_differs():
+    frames = torch.full((3, 3, 8, 10), 0.5)
+    changed = frames.clone()
+    changed[1, :, :4] = 0.0
+    figure = draw_maps(frames, {"a": torch.ones(3, 2, 5)}, more={"with\na hole": changed, "same": frames})
+    assert "with a hole: 17% of the pixels differ" in describe_maps(figure)
+    assert "same: 0% of the pixels differ" in describe_maps(figure)
+
+
 @pytest.mark.parametrize(
     ("run", "argument"),
     [
@@ -45,6 +56,7 @@ def test_marks_are_the_highest_places():
         (lambda frames: draw_maps(frames, {"a": torch.zeros(2, 2, 5)}), "maps"),
         (lambda frames: draw_maps(frames, {"a": torch.zeros(3, 2, 5)}, marked=31), "marked"),
         (lambda frames: draw_maps(frames, {"a": torch.zeros(3, 2, 5)}, titles=["one"]), "titles"),
+        (lambda frames: draw_maps(frames, {"a": torch.zeros(3, 2, 5)}, more={"b": frames[:2]}), "more"),
     ],
 )
 def test_bad_input_is_named(run, argument):
