@@ -4,8 +4,8 @@
 # An attention weight is a number you can draw. Lay it over the video, and the model seems to say where it looked. It is the
 # most popular picture of a transformer, and the easiest to believe too soon.
 #
-# In this lesson you record weights, join the maps of all layers to one, also for TimeSformer's two steps, and then do what is
-# often left out: you test whether the map means anything.
+# In this lesson you record weights, join the maps of all layers to one, also for TimeSformer's two steps, and then do
+# what is often left out: you test whether the map means anything.
 
 # %% [markdown] tags=["claim"]
 # ## The claim
@@ -14,8 +14,8 @@
 # motion. Remove as many by lot, and most answers stay; remove the lowest, and nearly all do. The same map from shuffled
 # weights costs clearly fewer answers. But a map of plain contrast, made without any model, costs as many.**
 #
-# So the map finds what the answer rests on. It does not say why, and here a much simpler map finds it too. The lesson measures
-# all five on clips that the model never trained on, and stops if this is false.
+# So the map finds what the answer rests on. It does not say why, and here a much simpler map finds it too. The lesson
+# measures all five on clips that the model never trained on, and stops if this is false.
 
 # %% [markdown] tags=["objectives"]
 # ## What you will be able to do
@@ -27,8 +27,8 @@
 # - test a map: with random weights, and by deletion with a baseline;
 # - say what a map of attention does not show.
 #
-# **Before this lesson:** lessons 02 (attention), 05 (VTN) and 06 (TimeSformer). **Time:** about 75 minutes for the three core
-# exercises, 30 more for the two extras.
+# **Before this lesson:** lessons 02 (attention), 05 (VTN) and 06 (TimeSformer). **Time:** about 75 minutes for the
+# three core exercises, 30 more for the two extras.
 
 # %% tags=["setup"]
 import math
@@ -52,8 +52,8 @@ start_lesson("11")
 # %% [markdown]
 # ## Clips and a model
 #
-# The model is the TimeSformer of the comparison: divided attention, four blocks, clips of 8 frames of 32 × 32 pixels, patches of
-# 8. That gives 8 · 4 · 4 = 128 patches and one class token. The clips are from the test split.
+# The model is the TimeSformer of the comparison: divided attention, four blocks, clips of 8 frames of 32 × 32 pixels.
+# A patch has a side of 8, which makes 8 · 4 · 4 = 128 patches and one class token. The clips are from the test split.
 
 # %% tags=["claim-part"]
 held_out = sample_clips("test")
@@ -74,8 +74,8 @@ print(f"clips: {tuple(clips.shape)}")
 print("over 90 % are named rightly:", float((before == test["labels"]["motion"][chosen]).float().mean()) > 0.9)
 
 # %% [markdown]
-# The first map: what the class token reads in the last block, in each frame. Grey frames, colours from little (dark blue) to
-# much (yellow).
+# The first map: what the class token reads in the last block, in each frame. Grey frames, colours from little (dark
+# blue) to much (yellow).
 
 # %% tags=["picture"]
 one = 12  # this clip is looked at throughout
@@ -91,9 +91,9 @@ show(figure, describe_maps(figure))
 #
 # ## Recording weights
 #
-# Where do the numbers come from? `record_attention` knows this library's kernels. In other code you have to get them yourself,
-# and a fast kernel never stores its table: it computes the output piece by piece. But q and k are there, as the output of one
-# linear map, `qkv`. From them the weights follow:
+# Where do the numbers come from? `record_attention` knows this library's kernels. In other code you have to get them
+# yourself, and a fast kernel never stores its table: it computes the output piece by piece. But q and k are there, as
+# the output of one linear map, `qkv`. From them the weights follow:
 #
 # $$A = \mathrm{softmax}\left(\frac{q\,k^\top}{\sqrt d}\right) \qquad (B, \text{heads}, N, N).$$
 #
@@ -124,13 +124,14 @@ show(figure, describe_maps(figure))
 # %% [markdown]
 # Each row has its own scale. Head 4 reads the ground and spares the shape; the mean of the heads showed nothing of that.
 #
-# In an image ViT that was trained without labels (DINO, arXiv 2104.14294) single heads of the last
-# layer follow objects closely; in one trained with labels they do so less. Among many heads there is always a beautiful one: say how you chose.
+# In an image ViT that was trained without labels (DINO, arXiv 2104.14294) single heads of the last layer follow objects
+# closely; in one trained with labels they do so less. Among many heads there is always a beautiful one: say how you
+# chose.
 #
 # ## The class token over time
 #
-# VTN's temporal encoder has one token a frame. There the class token's row is a curve over time. The last layer, mean of the
-# heads, of the same clip:
+# VTN's temporal encoder has one token a frame. There the class token's row is a curve over time. The last layer, mean
+# of the heads, of the same clip:
 
 # %%
 vtn = load_shipped("vtn")
@@ -141,11 +142,11 @@ figure = draw_frame_weights(picture, over_frames, index[one].tolist(), equal=1 /
 show(figure, words_of_frame_weights(figure))
 
 # %% [markdown]
-# The frames of the hop and of the swell get least, and yet the clip is one of "hop then swell". Do not read it as "not used":
-# lesson 05 let these layers write into each other before.
+# The frames of the hop and of the swell get least, and yet the class is "hop then swell". Do not read it as "not used": the
+# layer below has already carried these frames into the others.
 #
-# ViViT's factorised encoder has both: weights inside each tubelet's frame, then over time. What a patch gets is what its frame
-# gets, times what the patch gets in it: `over_time[:, None] * in_frame`, with shapes (t, 1) and (t, s).
+# ViViT's factorised encoder has both: weights inside each tubelet's frame, then over time. What a patch gets is what
+# its frame gets, times what the patch gets in it: `over_time[:, None] * in_frame`, with shapes (t, 1) and (t, s).
 
 # %%
 vivit = load_shipped("vivit")
@@ -161,16 +162,16 @@ show(figure, describe_maps(figure))
 # %% [markdown]
 # ## All layers: rollout
 #
-# A map of the last block has a flaw. What stands at a place in the last block is no longer the patch: three blocks have mixed
-# it with others. **Attention rollout** follows the mixing. If layer 1 mixes the tokens by $A_1$ and layer 2 mixes the result by
-# $A_2$, both together mix by $A_2 A_1$.
+# A map of the last block has a flaw. What stands at a place in the last block is no longer the patch: three blocks have
+# mixed it with others. **Attention rollout** follows the mixing. If layer 1 mixes the tokens by $A_1$ and layer 2 mixes
+# the result by $A_2$, both together mix by $A_2 A_1$.
 #
 # But a layer does not replace its tokens. It **adds** to them: the residual. So half of each table is the identity:
 #
 # $$\hat A_l = \tfrac12 \bar A_l + \tfrac12 I, \qquad R = \hat A_L \cdots \hat A_2\, \hat A_1 \qquad (N, N),$$
 #
-# where $\bar A$ is the mean over heads. Rows of $R$ sum to 1. Row i says how much of each first token is in token i at the end.
-# (Abnar and Zuidema, arXiv 2005.00928.)
+# where $\bar A$ is the mean over heads. Rows of $R$ sum to 1. Row i says how much of each first token is in token i at
+# the end. (Abnar and Zuidema, arXiv 2005.00928.)
 
 # %% tags=["exercise"]
 # 11.2
@@ -186,17 +187,18 @@ most = int((joined.argmax(-1) == torch.arange(17)).sum())
 print("but in most tokens another one weighs more:", most < 0.5 * 8 * 17)
 
 # %% [markdown]
-# Four residuals leave at least (1/2)⁴ of a token to itself. Half and half is a convention. Nobody measured how large the update is beside what it is added to. Rollout also leaves out the
-# values, the MLPs and the norms: it asks where numbers *could* have come from, by attention alone.
+# Four residuals leave at least (1/2)⁴ of a token to itself. Half and half is a convention: in a given layer the
+# update may be larger or smaller than what it is added to. Rollout also leaves out the values, the MLPs and the norms. It
+# asks where numbers *could* have come from, by attention alone.
 #
 # ## Rollout for divided attention
 #
-# TimeSformer has no table over all 129 tokens. Its block attends twice. Each step can be written as a large table that is mostly
-# zero, with the class token first and then the patches, frame after frame:
+# TimeSformer has no table over all 129 tokens. Its block attends twice. Each step can be written as a large table that
+# is mostly zero, with the class token first and then the patches, frame after frame:
 #
 # - **over time**, a patch reads its own place in every frame. The class token takes no part in this step: it keeps itself;
-# - **over space**, a patch reads its frame and the class token. The class token has a copy in each frame, and the copies are
-#   averaged: its row is the mean over the frames.
+# - **over space**, a patch reads its frame and the class token. The class token has a copy in each frame, and the
+#   copies are averaged: its row is the mean over the frames.
 #
 # Each step has a residual of its own. So a block counts as two layers, time first, and rollout takes it from there.
 
@@ -215,8 +217,8 @@ def heat_of(network: nn.Module) -> Tensor:  # -> (B, 8, 4, 4)
     return joined[:, 0, 1:].reshape(-1, 8, 4, 4)
 
 
-rollout = heat_of(model)
-print("rollout:", tuple(rollout.shape))
+by_rollout = heat_of(model)
+print("rollout:", tuple(by_rollout.shape))
 
 # %%
 time, space = weights["trunk.blocks.0.temporal_attn"], weights["trunk.blocks.0.attn"]
@@ -226,25 +228,26 @@ for name, table in (("over time", over_time), ("over space", over_space), ("one 
     print(f"{name:<16} {tuple(table.shape[1:])}, not zero: {float((table > 0).float().mean()):.0%}")
 
 # %% [markdown]
-# One block lets every patch reach every other, as lesson 06 said. The figure shows rollout of one clip, under the last block's map.
-# The sixteen highest of 128 have a frame:
+# One block lets every patch reach every other, as lesson 06 said. The figure shows rollout of one clip, under the last
+# block's map. The sixteen highest of 128 have a frame:
 
 # %%
 figure = draw_maps(
     picture,
-    {"last block,\nmean of heads": last.mean(1)[:, 0, 1:].reshape(8, 4, 4), "rollout": rollout[one]},
+    {"last block,\nmean of heads": last.mean(1)[:, 0, 1:].reshape(8, 4, 4), "rollout": by_rollout[one]},
     marked=16,
 )
 show(figure, describe_maps(figure))
 
 # %% [markdown]
-# They disagree. Rollout is brightest in frame 4, where the shape stands highest: a story comes to mind at once. Which map is right? Looking harder does not tell. A test can.
+# They disagree. Rollout is brightest in frame 4, where the shape stands highest: a story comes to mind at once. Which
+# map is right? Looking harder does not tell. A test can.
 #
 # ## First test: random weights
 #
 # Compute the same map from a network that has learned nothing. If it looks the same, the map shows the picture, not the
-# model. For methods of saliency this test was a shock: some gave nearly the same picture from a random network, and much the same as
-# an edge detector (Adebayo and others, arXiv 1810.03292).
+# model. For methods of saliency this test was a shock: some gave nearly the same picture from a random network, and
+# much the same as an edge detector (Adebayo and others, arXiv 1810.03292).
 #
 # We shuffle the numbers inside every parameter. Sizes and spread stay as training left them; what they say is gone.
 
@@ -255,14 +258,14 @@ show(figure, describe_maps(figure))
 shuffled = [heat_of(mine("11.4")(model, seed)) for seed in (1, 2, 3)]
 far = (clips - clips.mean((3, 4), keepdim=True)).abs().mean(2)  # how far each pixel is from its frame's mean
 contrast = F.avg_pool2d(far, 8)  # (B, 8, 4, 4): no model at all
-by_lot = torch.rand(rollout.shape, generator=torch.Generator().manual_seed(11))
+by_lot = torch.rand(by_rollout.shape, generator=torch.Generator().manual_seed(11))
 same = answers(mine("11.4")(model, 1), clips) == before
 print("a shuffled network gives the model's answer to over half of the clips:", float(same.float().mean()) > 0.5)
 
 # %%
 figure = draw_maps(
     picture,
-    {"rollout": rollout[one], "rollout,\nrandom weights": shuffled[0][one], "contrast,\nno model": contrast[one]},
+    {"rollout": by_rollout[one], "rollout,\nrandom weights": shuffled[0][one], "contrast,\nno model": contrast[one]},
     marked=16,
 )
 show(figure, describe_maps(figure))
@@ -275,15 +278,17 @@ def likeness(one: Tensor, other: Tensor) -> float:
     return float(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]).mean())
 
 
-others = {f"random weights, seed {seed}": shuffled[seed - 1] for seed in (1, 2, 3)} | {"contrast": contrast, "by lot": by_lot}
-alike = {name: likeness(rollout, other) for name, other in others.items()}
+others = {f"random weights, seed {seed}": heat for seed, heat in zip((1, 2, 3), shuffled, strict=True)}
+others |= {"contrast": contrast, "by lot": by_lot}
+alike = {name: likeness(by_rollout, other) for name, other in others.items()}
 for name, value in alike.items():
     print(f"{name:<24} {'much' if value > 0.57 else 'somewhat' if value > 0.05 else 'not'} like rollout")
 print("most alike:", max(alike, key=alike.get))
 
 # %% [markdown]
-# Sobering: of all these maps that of **contrast** is most like rollout. The random networks find the shape as well, since even a random
-# network passes on what is bright. A shape on a quiet ground is easy to find; that a map finds it proves little.
+# Sobering: of all these maps that of **contrast** is most like rollout. The random networks find the shape as well,
+# since even a random network passes on what is bright. A shape on a quiet ground is easy to find; that a map finds it
+# proves little.
 
 # %% [markdown]
 # ## Second test: deletion
@@ -295,15 +300,15 @@ print("most alike:", max(alike, key=alike.get))
 # 11.5
 
 # %%
-gone = mine("11.5")(clips, rollout, 16).float()
-figure = draw_maps(picture, {"rollout": rollout[one]}, marked=16, more={"without\nthe marked": gone[one] * 0.225 + 0.45})
+gone = mine("11.5")(clips, by_rollout, 16).float()
+figure = draw_maps(picture, {"rollout": by_rollout[one]}, marked=16, more={"without\nthe marked": gone[one] * 0.225 + 0.45})
 show(figure, describe_maps(figure))
 names = held_out.class_names["motion"]
 print("the model says:", names[int(before[one])], "- and without the marked:", names[int(answers(model, gone)[one])])
 
 # %% [markdown]
-# A changed answer alone says nothing: a clip with 16 holes is unlike anything in training, and **any** holes might do this. The
-# baseline is as many holes by lot.
+# A changed answer alone says nothing: a clip with 16 holes is unlike anything in training, and **any** holes might do
+# this. The baseline is as many holes by lot.
 
 # %% [markdown]
 # ## Try it: a map over a video
@@ -337,10 +342,10 @@ def stay(heat: Tensor) -> float:
 
 
 stays = {
-    "lowest by rollout": stay(-rollout),
+    "lowest by rollout": stay(-by_rollout),
     "by lot": stay(by_lot),
     "rollout, random weights": sum(stay(heat) for heat in shuffled) / len(shuffled),
-    "rollout": stay(rollout),
+    "rollout": stay(by_rollout),
     "contrast, no model": stay(contrast),
 }
 
@@ -363,16 +368,19 @@ assert stays["contrast, no model"] < 0.5, "contrast did not find what the answer
 print("The claim holds: rollout beats lot and random weights - and does not beat contrast.")
 
 # %% [markdown]
-# On all 320 test clips the shares that stayed were: lowest 1.00, by lot 0.81, random weights 0.52, 0.48, 0.74 and 0.60 for four seeds,
-# rollout 0.34, contrast 0.32. The last block's map alone gave 0.56, and rollout of *another* clip 0.45. Read them with care:
+# On all 320 test clips the shares that stayed were: lowest 1.00, by lot 0.81, random weights 0.52, 0.48, 0.74 and 0.60
+# for four seeds, rollout 0.34, contrast 0.32. The last block's map alone gave 0.56, and rollout of *another* clip 0.45.
+# Read them with care:
 #
-# - **Rollout passes.** What it ranks highest matters more than chance, and what it ranks lowest does not matter at all. It is better
-#   than the map of one block.
-# - **Part of that is cheap.** Random weights do better than lot, and so does the map of another clip: shapes are often near the middle.
-# - **Contrast is as good.** On these clips the shape is what moves and what stands out. Whoever had no contrast map beside it
-#   would have praised the attention. On real videos with busy backgrounds contrast should do worse; measure it before you say so.
-# - **ViViT says the same:** with the product of its two rollouts 0.32 stayed, by lot 0.78, for contrast 0.35, with random weights
-#   0.45 and 0.59.
+# - **Rollout passes.** What it ranks highest matters more than chance, and what it ranks lowest does not matter at all.
+#   It is better than the map of one block.
+# - **Part of that is cheap.** Random weights do better than lot, and so does the map of another clip: shapes are often
+#   near the middle.
+# - **Contrast is as good.** On these clips the shape is what moves and what stands out. Whoever had no contrast map
+#   beside it would have praised the attention. On real videos with busy backgrounds contrast should do worse; measure
+#   it before you say so.
+# - **ViViT says the same:** with the product of its two rollouts 0.32 stayed, by lot 0.78, for contrast 0.35, with
+#   random weights 0.45 and 0.59.
 
 # %% [markdown] tags=["pitfalls"]
 # ## What can go wrong
@@ -386,13 +394,14 @@ for row in ([0.7, 0.1, 0.2], [0.1, 0.7, 0.2]):
     print(f"weights {row} read {[round(x, 2) for x in (torch.tensor(row) @ values).tolist()]}")
 
 # %% [markdown]
-# Two maps, one output. *Attention is not Explanation* (arXiv 1902.10186) built such weights for trained networks. *Attention is not
-# not Explanation* (1908.04626) answered: whether that matters depends on what you call an explanation, and on whether a whole trained model
-# could really have such weights. Both agree that a map alone is no proof.
+# Two maps, one output. *Attention is not Explanation* (arXiv 1902.10186) built such weights for trained networks.
+# *Attention is not not Explanation* (1908.04626) answered: whether that matters depends on what you call an
+# explanation, and on whether a whole trained model could really have such weights. Both agree that a map alone is no
+# proof.
 #
-# **Forgetting the residual.** Without the identity every layer mixes again, nothing stays where it was, and the rows become
-# alike: each token seems to hold the same. ViViT's four spatial layers, and the largest difference between a token's row and the
-# mean row, layer by layer:
+# **Forgetting the residual.** Without the identity every layer mixes again, nothing stays where it was, and the rows
+# become alike: each token seems to hold the same. ViViT's four spatial layers, and the largest difference between a
+# token's row and the mean row, layer by layer:
 
 # %%
 for name, share in (("with residual", 0.5), ("without", 0.0)):
@@ -403,34 +412,34 @@ for name, share in (("with residual", 0.5), ("without", 0.0)):
     print(f"{name:<14}", differ)
 
 # %% [markdown]
-# After four layers nothing is left to draw. In the deletion test on ViViT's clips the map without residual left 0.62 of the answers, the
-# one with it 0.32.
+# After four layers nothing is left to draw. In the deletion test on ViViT's clips the map without residual left 0.62 of
+# the answers, the one with it 0.32.
 #
-# **The filling of the hole.** Zeros instead of the mean colour look harmless. After scaling, zero is a middling grey: brighter than most
-# of these backgrounds. The same test, the same holes, another filling:
+# **The filling of the hole.** Zeros instead of the mean colour look harmless. After scaling, zero is a middling grey:
+# brighter than most of these backgrounds. The same test, the same holes, another filling:
 
 # %%
-for name, heat in (("by lot", by_lot), ("rollout", rollout), ("contrast, no model", contrast)):
+for name, heat in (("by lot", by_lot), ("rollout", by_rollout), ("contrast, no model", contrast)):
     holes = mine("11.5")(clips, heat, NUMBER) != clips
     share = float((answers(model, clips.masked_fill(holes, 0.0)) == before).float().mean())
     print(f"zeros, {name:<19} {level(share)} answers stay")
 
 # %% [markdown]
-# The order has turned round. Now holes by lot cost most: scattered grey squares are new shapes that flicker. And holes where the
-# shape was are a grey shape that moves as it did: the answer stays. A deletion test measures the filling as well. (One remedy is to train
-# anew on clips with holes: ROAR, arXiv 1806.10758. It is dear.)
+# The order has turned round. Now holes by lot cost most: scattered grey squares are new shapes that flicker. And holes
+# where the shape was are a grey shape that moves as it did: the answer stays. A deletion test measures the filling as
+# well. (One remedy is to train anew on clips with holes: ROAR, arXiv 1806.10758. It is dear.)
 #
-# **One map for all questions.** The model has two heads, for appearance and for motion. Rollout knows neither: it ends at the class token and
-# gives the same map for "which shape?" and "which motion?". Methods that multiply attention by gradients ask about one class (Chefer
-# and others, arXiv 2012.09838).
+# **One map for all questions.** The model has two heads, for appearance and for motion. Rollout knows neither: it ends
+# at the class token and gives the same map for "which shape?" and "which motion?". Methods that multiply attention by
+# gradients ask about one class (Chefer and others, arXiv 2012.09838).
 #
 # **The first row and column.** Row 0 is the class token as a query. Who takes column 0 draws who reads the class token.
 #
-# **A scale for each frame.** If every frame's map runs from its own least to its own most, a frame that nobody reads shines too. One
-# scale a clip.
+# **A scale for each frame.** If every frame's map runs from its own least to its own most, a frame that nobody reads
+# shines too. One scale a clip.
 #
-# **A fold read in the wrong order.** `(B · s)` and `(B · t)` are different batches. A reshape that mixes them draws stripes that look like
-# a finding.
+# **A fold read in the wrong order.** `(B · s)` and `(B · t)` are different batches. A reshape that mixes them draws
+# stripes that look like a finding.
 #
 # ### On your own videos
 #
@@ -446,9 +455,10 @@ quiz("11")
 # ## Recap
 #
 # - Weights can be recomputed from q and k; a hook gets them, and must be removed.
-# - A map of one block shows what it read from tokens that were mixed before. Rollout joins all blocks: mean over heads, half the
-#   identity, product, the first layer on the right.
-# - A divided block is two tables, over time and over space; the class token keeps itself in the first, and is a mean over copies in the second.
+# - A map of one block shows what it read from tokens that were mixed before. Rollout joins all blocks: mean over heads,
+#   half the identity, product, the first layer on the right.
+# - A divided block is two tables, over time and over space; the class token keeps itself in the first, and is a mean
+#   over copies in the second.
 # - A map is a claim. Test it with random weights, by deletion against holes by lot, and against a map that needs no model.
 # - Passing says that the places matter. It does not say why.
 #

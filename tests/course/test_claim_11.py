@@ -31,7 +31,7 @@ def test_claim_holds():
     [
         (
             "the map is that of random weights",
-            {"rollout = heat_of(model)": 'rollout = heat_of(mine("11.4")(model, 3))'},
+            {"by_rollout = heat_of(model)": 'by_rollout = heat_of(mine("11.4")(model, 3))'},
             "most answers stay without",
         ),
         (
@@ -50,7 +50,7 @@ def test_claim_holds():
         ),
         (
             "what is called lowest is highest",
-            {"stay(-rollout)": "stay(rollout)"},
+            {"stay(-by_rollout)": "stay(by_rollout)"},
             "ranks lowest mattered",
         ),
         (
