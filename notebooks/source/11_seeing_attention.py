@@ -150,7 +150,7 @@ show(figure, words_of_frame_weights(figure))
 
 # %%
 vivit = load_shipped("vivit")
-sixteen = next(evaluation_batches(held_out, batch_size=320, num_frames=16))["clip"][chosen[one]]
+sixteen = next(evaluation_batches(held_out, batch_size=int(chosen[one]) + 1, num_frames=16))["clip"][-1]
 with torch.no_grad(), record_attention(vivit) as of_vivit:
     vivit(sixteen[None])
 in_frame = of_vivit["trunk.encoder.spatial.blocks.3.attn"].mean(1)[:, 0, 1:]  # (8, 17, 17) -> (8, 16)
@@ -301,7 +301,8 @@ print("most alike:", max(alike, key=alike.get))
 
 # %%
 gone = mine("11.5")(clips, by_rollout, 16).float()
-figure = draw_maps(picture, {"rollout": by_rollout[one]}, marked=16, more={"without\nthe marked": gone[one] * 0.225 + 0.45})
+without = gone[one] * 0.225 + 0.45
+figure = draw_maps(picture, {"rollout": by_rollout[one]}, marked=16, more={"without\nthe marked": without})
 show(figure, describe_maps(figure))
 names = held_out.class_names["motion"]
 print("the model says:", names[int(before[one])], "- and without the marked:", names[int(answers(model, gone)[one])])
