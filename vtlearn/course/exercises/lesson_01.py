@@ -784,7 +784,7 @@ EXERCISES = [
             "bytes become numbers from 0 to 1 (255 becomes 1); then each channel has its mean subtracted "
             "and is "
             "divided by its std",
-            "returns floats of shape `(B, T, C, H, W)`",
+            "returns floats (torch.float32 or wider) of shape `(B, T, C, H, W)`",
             "does not change its arguments",
         ),
         stub='''
