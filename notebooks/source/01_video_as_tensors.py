@@ -481,7 +481,9 @@ quiz("01")
 # - Broken files are skipped, counted and named.
 # - Appearance survives a shuffle of the frames, motion does not.
 #
-# The words and symbols of the course, each with its one meaning: [naming](../docs/naming.md).
+# **Words:** [sampling](../docs/glossary.md#sampling), uniform or strided; [frame stride](../docs/glossary.md#frame-stride);
+# [view](../docs/glossary.md#view); [normalising](../docs/glossary.md#normalising). The others stand in the
+# [glossary](../docs/glossary.md), and the names in code in the [table of names](../docs/naming.md).
 #
 # **Next:** lesson 02, *Attention from scratch*: how tokens look at each other.
 

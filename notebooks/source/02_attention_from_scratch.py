@@ -521,8 +521,8 @@ for width in (4, 64, 1024):
     print(f"{width:>12} {products.std():>16.0f} {undivided:>15.1f} {divided:>8.1f}")
 
 # %% [markdown]
-# Undivided, the widest head gives all but everything to one key before it has learned anything. There the softmax is flat: a
-# small change of a score changes no weight, and almost no gradient comes back.
+# Undivided, the widest head gives almost all its weight to one key before it has learned anything. There the softmax is flat:
+# a small change of a score hardly changes a weight, and almost no gradient comes back.
 #
 # **The mask's sign.** In this course, and in `F.scaled_dot_product_attention`, True means *may attend*. In
 # `nn.MultiheadAttention` True means *may not*. Both take the same table without a word.
@@ -590,8 +590,10 @@ quiz("02")
 # - Attention is equivariant: without positions no stack of blocks knows what came first.
 #
 # **Words:** *query, key, value* what a token asks with, is found by, and gives; *head_dim* d, the width of a head; *mask*
-# True = may attend; *pre-norm* the norm stands inside the branch; *equivariant* shuffled in, shuffled out. All words and
-# symbols of the course stand in [the table of names](../docs/naming.md).
+# True = may attend; *pre-norm* the norm stands inside the branch; *equivariant* shuffled in, shuffled out. More in the
+# glossary: [softmax](../docs/glossary.md#softmax), [multi-head attention](../docs/glossary.md#multi-head-attention),
+# [residual](../docs/glossary.md#residual), [position](../docs/glossary.md#position). All names and symbols of the course stand
+# in [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 03, *Longformer attention*: fewer pairs.
 

@@ -235,7 +235,7 @@ print(
 # %% [markdown]
 # ## Step 5: a first layer that is not random
 #
-# Image data sets are larger than video data sets, so a video model starts from an image model. For uniform frames that is
+# There are far more pictures with labels than videos with labels, so a video model starts from an image model. For uniform frames that is
 # easy: the patch kernel fits as it is. A tubelet kernel has t slots in time where the image's has one. Two ways to fill
 # them, for an image kernel E:
 #
@@ -584,8 +584,10 @@ quiz("04")
 # - Positions are repeated over time, and resized over rows and columns, the class token's row apart.
 #
 # **Words:** *patch_size* side of a patch in pixels; *tubelet_size* (t, h, w) in frames, rows and columns; *N* tokens without
-# the class token; tokens are ordered *(t h w)*. All words and symbols of the course stand in
-# [the table of names](../docs/naming.md).
+# the class token; tokens are ordered *(t h w)*. More in the glossary: [patch](../docs/glossary.md#patch),
+# [tubelet](../docs/glossary.md#tubelet), [class token](../docs/glossary.md#class-token),
+# [inflation](../docs/glossary.md#inflation), [central-frame start](../docs/glossary.md#central-frame-start). All names and
+# symbols of the course stand in [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 05, *VTN*: a ViT on every frame, and a Longformer over time.
 

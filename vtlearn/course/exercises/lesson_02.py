@@ -1043,7 +1043,8 @@ EXERCISES = [
             "forbidden ones were not there",
             "a forbidden key has weight 0, whatever its score",
             "a row that may attend to nothing is all zeros: no nan, and no weight on forbidden keys",
-            "that holds as well where all scores of a row lie several hundreds below 0",
+            "that holds as well where the allowed scores of a row lie several hundreds below 0, or a "
+            "forbidden one several hundreds above them",
             "`scores` itself is not changed",
         ),
         stub='''
