@@ -166,7 +166,7 @@ class PaperTimeline(Panel):
         return Drawing(
             figure,
             caption=f"{chosen.name}. {chosen.idea}"
-            + (" Follow the arrows (▸) back to what it stands on." if roots else ""),
+            + (" Follow the arrows back to what it stands on; those names are marked ▸." if roots else ""),
             text=(
                 f"{chosen.name} (arXiv {chosen.arxiv}, {chosen.month}; {chosen.family}; "
                 f"paper {rows[chosen.name] + 1} of {len(PAPERS)})."
