@@ -97,7 +97,7 @@ show(lookup, describe_lookup(lookup))
 # %%
 jump, rest, wave = 2 * torch.eye(3)
 tokens = torch.stack([jump, rest, rest, jump, wave])  # (N, d) = (5, 3)
-weights = mine("02.1")(tokens, tokens)
+weights = mine("02.1")(tokens, tokens).float()
 drawn = draw_tables({"jump, rest, rest, jump, wave": weights})
 show(drawn, describe_tables(drawn))
 
@@ -193,9 +193,9 @@ def spread(x: Tensor) -> float:
 replaced, added = start, start
 print(f"layers: {'0':>6}   replaced {spread(replaced):.2f}   added {spread(added):.2f}")
 for layer in range(1, 9):
-    replaced = mine("02.1")(replaced, replaced) @ replaced
+    replaced = mine("02.1")(replaced, replaced).float() @ replaced
     normed = F.layer_norm(added, (16,))
-    added = added + mine("02.1")(normed, normed) @ normed
+    added = added + mine("02.1")(normed, normed).float() @ normed
     if layer in (2, 4, 8):
         print(f"layers: {layer:>6}   replaced {spread(replaced):.2f}   added {spread(added):.2f}")
 
@@ -218,7 +218,7 @@ for layer in range(1, 9):
 
 # %%
 theirs = LibraryBlock(12, 3, 48)
-ours = mine("02.4")(12, 48, MultiHeadAttention(12, num_heads=3))
+ours = mine("02.4")(12, 48, MultiHeadAttention(12, num_heads=3)).eval()  # eval: without dropout, if any
 count = [sum(parameter.numel() for parameter in block.parameters()) for block in (ours, theirs)]
 print(f"parameters: {count[0]:,}; as many as the library's block: {count[0] == count[1]}")
 with torch.no_grad():
@@ -416,7 +416,7 @@ def train(positions: Tensor, steps: int = 150) -> Network:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return network
+    return network.eval()
 
 
 # %% [markdown]
@@ -445,7 +445,7 @@ def share_right(network: Network) -> list[float]:
 
 # %% tags=["signature", "claim-part"]
 right = {name: share_right(network) for name, network in networks.items()}
-backwards = Network(ramp.flip(0))
+backwards = Network(ramp.flip(0)).eval()
 backwards.load_state_dict(networks["with positions"].state_dict())
 right["control: times backwards"] = share_right(backwards)
 

@@ -196,7 +196,7 @@ def _values(axes: Axes, values: np.ndarray, weights: np.ndarray, names: Sequence
             value[:1], value[1:], marker=marker_of(index), color=colour_of(index), markersize=8, label=name
         )
         away = value - centre  # the lines run inwards, so the name stands outside
-        away = value + 0.24 * away / max(float(np.hypot(*away)), 1e-9)
+        away = value + 0.29 * away / max(float(np.hypot(*away)), 1e-9)
         axes.text(*away, name, color=ink_of(colour_of(index)), ha="center", va="center", fontsize=10)
     axes.plot(output[:1], output[1:], marker="X", color="black", markersize=11, label="output")
     axes.set_title("values, and their weighted mean ✖", fontsize=9)

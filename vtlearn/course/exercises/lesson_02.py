@@ -1135,7 +1135,8 @@ EXERCISES = [
         minutes=25,
         why="This is the attention of every model in the course; a wrong reshape here fails in silence.",
         contract=(
-            "`x` holds tokens, `(B, N, D)`; `qkv` is an `nn.Linear` from D to 3 · D, `proj` one from D to D; "
+            "`x` holds tokens, `(B, N, D)`, float32 or float64 as the layers are; `qkv` is an `nn.Linear` "
+            "from D to 3 · D, `proj` one from D to D; "
             "`num_heads` divides D, and a head has width d = D / heads",
             "the output of `qkv` is first q, then k, then v; each is head after head: `(3, heads, d)`",
             "every head attends by itself, each token to all tokens of its clip, with scores divided by √d",

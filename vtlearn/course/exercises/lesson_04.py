@@ -82,7 +82,7 @@ def check_patchify(patchify: Callable[..., Tensor]) -> None:
         },
         otherwise="token i is the patch in row i // w and column i % w, flattened as (channel, row, column)",
     )
-    whole = torch.randn(1, 2, 3, 3)
+    whole = torch.randn(1, 2, 3, 3, dtype=torch.float64)  # the lesson's model computes in float64
     expect_close(
         expect_tensor(call(patchify, whole, 3), (1, 1, 18), name="one patch that is the whole image"),
         whole.reshape(1, 1, 18),
@@ -268,12 +268,12 @@ def check_tubelet_tokens(tubelet_tokens: Callable[..., Tensor]) -> None:
         "kernel",
         atol=1e-4,
     )
-    still = torch.randn(1, 3, 2, 6, 4)
-    flat_kernel = torch.randn(5, 2, 1, 3, 2)
+    still = torch.randn(1, 3, 2, 6, 4, dtype=torch.float64)  # the lesson's model computes in float64
+    flat_kernel = torch.randn(5, 2, 1, 3, 2, dtype=torch.float64)
     frames = F.conv2d(still[0], flat_kernel[:, :, 0], stride=(3, 2)).flatten(2).mT.reshape(1, 12, 5)
     expect_close(
         expect_tensor(
-            call(tubelet_tokens, still, flat_kernel, torch.zeros(5)),
+            call(tubelet_tokens, still, flat_kernel, torch.zeros(5, dtype=torch.float64)),
             (1, 12, 5),
             name="tubelets of one frame",
         ),
@@ -376,6 +376,7 @@ def check_tubelet_starts(tubelet_starts: Callable[..., Any]) -> None:
         },
         otherwise="slot num_frames // 2 holds the image kernel, all others zeros",
     )
+    kernel = kernel.double()
     for count in (1, 5):
         inflated, central = read_pair(call(tubelet_starts, kernel, count))
         for name, tubelet in (("inflated", inflated), ("central", central)):
@@ -456,7 +457,7 @@ def check_repeat_over_time(repeat_over_time: Callable[..., Tensor]) -> None:
         table,
         name="the table for one index",
     )
-    frame = torch.randn(1, 7, 2)
+    frame = torch.randn(1, 7, 2, dtype=torch.float64)
     expect_close(
         expect_tensor(
             call(repeat_over_time, torch.cat([frame[:, :1], frame], dim=1), 3),
@@ -596,7 +597,8 @@ EXERCISES = [
         minutes=12,
         why="Every model of this course begins here, and a wrong order of axes trains without an error.",
         contract=(
-            "`images` has shape `(B, C, H, W)`; `patch_size` p divides H and W, which need not be equal",
+            "`images` has shape `(B, C, H, W)`, float32 or float64; `patch_size` p divides H and W, which "
+            "need not be equal",
             "returns shape `(B, N, C·p·p)` with N = h · w, h = H / p, w = W / p",
             "the patches run row by row: token i is the patch in row i // w and column i % w",
             "the numbers of a patch are ordered (channel, row, column)",
@@ -757,8 +759,8 @@ EXERCISES = [
         minutes=15,
         why="ViViT's first layer in the open: which numbers meet which weights, and in what order.",
         contract=(
-            "`clips` is float `(B, T, C, H, W)`; `weight` is a 3-D kernel `(D, C, t, p, q)`, `bias` is "
-            "`(D,)`; t, p, q divide T, H, W",
+            "`clips` is `(B, T, C, H, W)`; `weight` is a 3-D kernel `(D, C, t, p, q)`, `bias` is `(D,)`; all "
+            "are float32, or all float64; t, p, q divide T, H, W",
             "returns `(B, N, D)`, N = (T/t) · (H/p) · (W/q): one token for each box of t frames × p rows × "
             "q columns, boxes do not overlap",
             "tokens are ordered (t h w): time slowest, columns fastest",
@@ -840,7 +842,8 @@ EXERCISES = [
         minutes=10,
         why="Image models are trained on far more data; this is how their first layer becomes a video's.",
         contract=(
-            "`kernel` is an image model's patch kernel `(D, C, p, q)`; `num_frames` is t ≥ 1",
+            "`kernel` is an image model's patch kernel `(D, C, p, q)`, float32 or float64; `num_frames` is "
+            "t ≥ 1",
             "returns a pair `(inflated, central)`, each `(D, C, t, p, q)`",
             "inflated: every time slot holds the image kernel divided by t",
             "central: slot `t // 2`, counted from 0, holds the image kernel; all other slots are zeros",
