@@ -197,7 +197,9 @@ def _values(axes: Axes, values: np.ndarray, weights: np.ndarray, names: Sequence
         )
         away = value - centre  # the lines run inwards, so the name stands outside
         away = value + 0.29 * away / max(float(np.hypot(*away)), 1e-9)
-        axes.text(*away, name, color=ink_of(colour_of(index)), ha="center", va="center", fontsize=10)
+        axes.text(
+            away[0], away[1], name, color=ink_of(colour_of(index)), ha="center", va="center", fontsize=10
+        )
     axes.plot(output[:1], output[1:], marker="X", color="black", markersize=11, label="output")
     axes.set_title("values, and their weighted mean ✖", fontsize=9)
     _plane(axes)
