@@ -1,12 +1,21 @@
 """Lesson 10 beyond its listed answers: other right ways pass, others are named, the panel tells costs."""
 
+import contextlib
+import io
+import json
+
+import jupytext
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from vtlearn.course import notebooks
 from vtlearn.course.exercise import exercise, judge_exercise
 from vtlearn.course.panels.lesson_10 import ParetoExplorer, points_of, recorded
-from vtlearn.models import create_model
+from vtlearn.course.published import _rounded
+from vtlearn.models import create_model, model_config
+from vtlearn.models.cost import model_cost
 
 
 def said(exercise_id, source):
@@ -175,3 +184,140 @@ def test_the_explorer_charges_views_to_one_model_and_one_cost():
 def test_the_record_has_three_seeds_and_every_row():
     assert recorded()["seeds"] == [0, 1, 2]
     assert all(len(run["rows"]) == 2 * len(recorded()["summary"]) for run in recorded()["runs"])
+
+
+# ----------------------------------------------------------------------------------------- the real video
+
+
+def _hub_folder(folder, config, sizes):
+    """Random weights of these sizes, with a configuration, in the hub's layout."""
+    folder.mkdir()
+    named = {"id2label": {str(number): f"deed {number}" for number in range(7)}}
+    shared = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    (folder / "config.json").write_text(json.dumps(config | shared | named))
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: 0.1 * torch.randn(size, generator=generator) for name, size in sizes.items()}
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def _linear(*names, given=24, wanted=24):
+    return {
+        f"{name}.{part}": size
+        for name in names
+        for part, size in (("weight", (wanted, given)), ("bias", (wanted,)))
+    }
+
+
+def _norm(*names):
+    return {f"{name}.{part}": (24,) for name in names for part in ("weight", "bias")}
+
+
+def _mlp(layer):
+    return _linear(f"{layer}.intermediate.dense", wanted=48) | _linear(f"{layer}.output.dense", given=48)
+
+
+def tiny_timesformer(folder):
+    sizes = {
+        "timesformer.embeddings.cls_token": (1, 1, 24),
+        "timesformer.embeddings.position_embeddings": (1, 5, 24),
+        "timesformer.embeddings.time_embeddings": (1, 3, 24),
+        "timesformer.embeddings.patch_embeddings.projection.weight": (24, 3, 16, 16),
+        "timesformer.embeddings.patch_embeddings.projection.bias": (24,),
+    }
+    for number in range(2):
+        layer = f"timesformer.encoder.layer.{number}"
+        sizes |= _linear(
+            f"{layer}.attention.attention.qkv", f"{layer}.temporal_attention.attention.qkv", wanted=72
+        )
+        sizes |= _linear(
+            *(f"{layer}.{one}.output.dense" for one in ("attention", "temporal_attention")),
+            f"{layer}.temporal_dense",
+        )
+        sizes |= _norm(*(f"{layer}.{one}" for one in ("layernorm_before", "layernorm_after")))
+        sizes |= _norm(f"{layer}.temporal_layernorm") | _mlp(layer)
+    sizes |= _norm("timesformer.layernorm") | _linear("classifier", wanted=7)
+    config = {"model_type": "timesformer", "image_size": 32, "patch_size": 16, "num_frames": 3}
+    processor = {"image_mean": [0.45] * 3, "image_std": [0.225] * 3}
+    _hub_folder(folder, config | {"attention_type": "divided_space_time"}, sizes)
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
+
+
+def tiny_vivit(folder):
+    sizes = {
+        "vivit.embeddings.cls_token": (1, 1, 24),
+        "vivit.embeddings.position_embeddings": (1, 9, 24),
+        "vivit.embeddings.patch_embeddings.projection.weight": (24, 3, 2, 16, 16),
+        "vivit.embeddings.patch_embeddings.projection.bias": (24,),
+    }
+    for number in range(2):
+        layer = f"vivit.encoder.layer.{number}"
+        sizes |= _linear(*(f"{layer}.attention.attention.{one}" for one in ("query", "key", "value")))
+        sizes |= _linear(f"{layer}.attention.output.dense")
+        sizes |= _norm(*(f"{layer}.{one}" for one in ("layernorm_before", "layernorm_after"))) | _mlp(layer)
+    sizes |= _norm("vivit.layernorm") | _linear("classifier", wanted=7)
+    config = {"model_type": "vivit", "image_size": 32, "num_frames": 4, "tubelet_size": [2, 16, 16]}
+    config |= {"num_channels": 3, "hidden_act": "gelu_fast", "layer_norm_eps": 1e-6, "qkv_bias": True}
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return _hub_folder(folder, config, sizes)
+
+
+def _run_real_video(published_cell_changed=lambda text: text):
+    (source,) = notebooks.sources(["10"])
+    code = [cell.source for cell in jupytext.reads(source.read_text(), "py:percent").cells]
+    setup = next(text for text in code if "start_lesson(" in text)
+    (first,) = (text for text in code if text.startswith("my_video"))
+    (last,) = (text for text in code if text.startswith("published = "))
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        exec("\n\n".join([setup, first.split("own = ")[0], published_cell_changed(last)]), {})
+    return told.getvalue()
+
+
+TIMESFORMER, VIVIT = "facebook/timesformer-base-finetuned-k400", "google/vivit-b-16x2-kinetics400"
+
+
+def test_without_the_weights_the_section_says_how_to_get_both(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    told = _run_real_video()
+    assert told.count("is not on this machine") == 2
+    assert f'load_published("{TIMESFORMER}")' in told
+    assert f'load_published("{VIVIT}")' in told
+    assert "every list" not in told
+
+
+def test_two_folders_in_the_hubs_layout_are_compared_on_one_clip(tmp_path):
+    one, other = tiny_timesformer(tmp_path / "one"), tiny_vivit(tmp_path / "other")
+    told = _run_real_video(
+        lambda text: text.replace(repr(TIMESFORMER)[1:-1], str(one)).replace(VIVIT, str(other))
+    )
+    assert "TimeSformer: 3 views of 3 frames" in told
+    assert "ViViT: 12 views of 4 frames" in told
+    assert len([line for line in told.splitlines() if " %  deed " in line]) == 2 * 5
+    shared = told.split("in every list: ")[1].splitlines()[0].split(", ")
+    blocks = told.split("ViViT: ")
+    assert shared
+    assert all(name in blocks[0] and name in blocks[1] for name in shared)  # two lists of 5 out of 7 meet
+    assert "TimeSformer: frame 0: most at row" in told
+    assert "ViViT: frame 0: most at row" in told
+
+
+def test_one_model_alone_is_shown_too(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "none"))
+    other = tiny_vivit(tmp_path / "other")
+    told = _run_real_video(lambda text: text.replace(VIVIT, str(other)))
+    assert f"{TIMESFORMER} is not on this machine" in told
+    assert told.count(" %  deed ") == 5
+
+
+def test_views_cost_what_the_lesson_says():
+    divided, joint = (
+        model_cost(model_config(name)).multiply_adds for name in ("timesformer_base", "vivit_base_joint")
+    )
+    assert [_rounded(3 * divided), _rounded(12 * joint)] == ["587 G", "5.42 T"]
+    assert round(12 * joint / (3 * divided)) == 9
