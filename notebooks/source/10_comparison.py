@@ -206,8 +206,8 @@ for name, work in (("small", 20), ("large", 60)):
 # `torch.cuda.synchronize`, and `clock` is `time.perf_counter`. Do it under `torch.no_grad()`, in evaluation mode, and
 # write down device, batch size and precision. On a CPU nothing is queued.
 #
-# Try it with your own machine; its times would be others than mine, so none is printed here. What was *recorded* is the training:
-# its time and its peak memory, with the machine beside.
+# Try it on your own machine. Its times differ from those of any other, so none is printed here. What was *recorded* is the
+# training: its time and its peak memory, with the machine beside.
 
 # %%
 facts = recorded()["runs"][0]["facts"]
