@@ -102,9 +102,9 @@ frames = frame_rows(rows)
 show(frames, words_of_frame_rows(frames))
 
 # %% [markdown]
-# The same clip four times; the spot moves right. In the second row all frames are cut at one other place: the spot is elsewhere,
-# but moves as it did. In the third row each frame is cut for itself, and the camera shakes: spot and ground jump together, and the drift is lost in the jumps. In the fourth it moves **left**. The
-# label still says right.
+# The same clip four times; the spot moves right. In the second row all frames are cut at one other place: the spot is
+# elsewhere, but moves as it did. In the third row each frame is cut for itself, and the camera shakes: spot and ground jump
+# together, and the drift is lost in the jumps. In the fourth the spot moves **left**. The label still says right.
 #
 # Keep these rows in mind. First, a loop.
 
@@ -288,8 +288,8 @@ for kind in (torch.float32, torch.bfloat16, torch.float16):
     print(f"{name:<10} {facts.max:>9.0e} {facts.tiny:>9.0e} {1 + facts.eps:>13.7f}   {tiny:.0e}")
 
 # %% [markdown]
-# **bfloat16** has the range of float32 and three digits less. **float16** is finer, but small gradients become 0. So with
-# float16 the loss is multiplied by a large number before `backward()`, and the gradients divided by it before the step: a
+# **bfloat16** has the range of float32, but only two to three decimal digits instead of seven. **float16** has three to four
+# digits and a short range: small gradients become 0. So with float16 the loss is multiplied by a large number before `backward()`, and the gradients divided by it before the step: a
 # **loss scaler**. With bfloat16 you need none; take it where the GPU has it (2020 and later).
 #
 # `torch.autocast` chooses per operation. Look at what it leaves alone:
@@ -371,8 +371,10 @@ with tempfile.TemporaryDirectory() as folder:
     print("step", checkpoint.step, "· equal bit by bit:", all(torch.equal(a, b) for a, b in pairs))
 
 # %% [markdown]
-# Beside the weights some runs keep a **running average** of them (EMA) and evaluate that: it trembles less. It is a second
-# model, and belongs into the checkpoint too (`save_checkpoint(…, ema=average.module)`).
+# Beside the weights some runs keep a **running average** of them (EMA, exponential moving average) and evaluate that: it
+# trembles less. After each step the average goes a part of the way to the new weights: 1 − decay, so a tenth with a decay of 0.9.
+# In the first steps the library lets it go farther, since the weights that it began with were worth little. The average is a
+# second model, and belongs into the checkpoint too (`save_checkpoint(…, ema=average.module)`).
 
 # %%
 average = WeightAverage(network, decay=0.9)
@@ -383,7 +385,7 @@ for done in (1, 10, 1000):
         average.module.answer.bias.copy_(start)  # how far does one update move it?
     average.update(network, step=done)
     moved = (average.module.answer.bias - start) / (network.answer.bias.detach() - start)
-    print(f"after {done:>4} steps one update goes {float(moved.mean()):.0%} of the way".replace("%", " %"))
+    print(f"step {done:>4}: one update goes {float(moved.mean()):.0%} of the way".replace("%", " %"))
 
 # %% [markdown]
 # ## Step 6: the gap

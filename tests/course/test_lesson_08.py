@@ -156,6 +156,9 @@ def test_other_right_answers_pass(name):
 
 
 OTHER_WRONG = {
+    "in evaluation mode": ("08.1",
+                           STEP.replace("optimizer.zero_grad", "model.eval()\n    optimizer.zero_grad"),
+                           "the model is in evaluation mode after the step"),
     "nothing returned": ("08.1", STEP.replace("    return loss.detach()\n", ""), "is a `return` missing"),
     "step before backward": ("08.1", STEP.replace("    optimizer.step()\n", "").replace(
         "    loss.backward()", "    optimizer.step()\n    loss.backward()"), "have not moved"),

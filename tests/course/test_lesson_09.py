@@ -147,7 +147,45 @@ def test_other_right_answers_pass(name):
     assert said(*OTHER_RIGHT[name]) == "passed"
 
 
+READ = """
+import csv, io
+
+def read_rows(text, class_names):
+    clips, refused = [], []
+    for line, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+        good = row["label"] in class_names and row["time_start"].isdigit() and row["time_end"].isdigit()
+        if good:
+            a, b = int(row["time_start"]), int(row["time_end"])
+            pair = "%s_%06d_%06d" % (row["youtube_id"], a, b), class_names.index(row["label"])
+            good = b > a and pair not in clips
+        clips.append(pair) if good else refused.append(line)
+    return clips, refused
+"""
 OTHER_WRONG = {
+    "an end that is the start": ("09.1", READ.replace("b > a", "b >= a"), "ends in the second in which"),
+    "sorted clips": ("09.1", READ.replace("return clips", "return sorted(clips)"), "the clips come sorted"),
+    "rounded up": ("09.3", '''
+def split_by_source(sources, test_share, generator):
+    names = sorted(set(sources))
+    drawn = torch.randperm(len(names), generator=generator)[: math.ceil(test_share * len(names))]
+    return torch.tensor([source in {names[i] for i in drawn} for source in sources])
+''', "rounded up to 6"),
+    "numpy seeded": ("09.5", '''
+def clip_generator(seed, epoch, clip):
+    np.random.seed(seed)
+    return torch.Generator().manual_seed(seed * 10**9 + epoch * 10**6 + clip)
+''', "changes the global state of chance"),
+    "pushed round": ("09.6", '''
+def order_effect(model, clips, labels, generator):
+    moved = torch.stack([c.roll(int(torch.randint(1, len(c), (), generator=generator)), 0) for c in clips])
+    return [(model(x).argmax(-1) == labels).float().mean().item() for x in (clips, moved)]
+''', "only pushed round"),
+    "labels shuffled": ("09.6", '''
+def order_effect(model, clips, labels, generator):
+    labels = labels[torch.randperm(len(labels), generator=generator)]
+    moved = torch.stack([c[torch.randperm(len(c), generator=generator)] for c in clips])
+    return [(model(x).argmax(-1) == labels).float().mean().item() for x in (clips, moved)]
+''', "with another seed"),
     "in order of occurrence": ("09.1", '''
 def read_rows(text, class_names):
     import csv

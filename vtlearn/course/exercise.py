@@ -196,8 +196,8 @@ def compile_answer(source: str, name: str, *, label: str) -> Any:
     filename = f"<answer {label} {abs(hash(source)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {"__name__": "__answer__"}
-    exec(compile(PRELUDE, "<prelude>", "exec"), namespace)
-    exec(compile(source, filename, "exec"), namespace)
+    exec(compile(PRELUDE, "<prelude>", "exec", dont_inherit=True), namespace)
+    exec(compile(source, filename, "exec", dont_inherit=True), namespace)  # as in a cell, not as in this file
     require(name in namespace, "answer", source, f"source that defines {name}")
     return namespace[name]
 

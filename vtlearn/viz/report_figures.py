@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
 from vtlearn.errors import require
@@ -161,7 +161,9 @@ def cost_figure(
         linewidth=1, label="best at their cost",
     )  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    spread = max(cost for cost, _ in points.values()) / min(cost for cost, _ in points.values())
+    few = MaxNLocator(4) if spread < 4 else LogLocator(subs=(1.0, 2.0, 5.0))  # labels need room
+    axes.xaxis.set_major_locator(few)
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.18)

@@ -266,3 +266,93 @@ CHOOSE_BEST_OF_ALL = _CHOOSE.replace("max(mean[name] for name in affordable)", "
 CHOOSE_NO_NONE = _CHOOSE.replace("    if not affordable:\n        return None\n", "")
 CHOOSE_BELOW = _CHOOSE.replace("<= budget", "< budget")
 CHOOSE_FIRST_SEED = _CHOOSE.replace("sum(scores) / len(scores)", "scores[0]")
+
+# ------------------------------------------------------------------------------------ 10.6 a flawed table
+
+FAULTS = {
+    "one question after the other": '''
+def faults_of(rows: list[dict]) -> list[set[str]]:
+    """The faults of each row of a table, by name."""
+    first = rows[0]
+    result = []
+    for row in rows:
+        found = set()
+        if row["views"] is None:
+            found.add("hidden views")
+        if len(row["scores"]) < 3:
+            found.add("few seeds")
+        if row["chosen_on"] != "val":
+            found.add("chosen on test")
+        if row["start"] != first["start"]:
+            found.add("another start")
+        if row["attention_counted"] != first["attention_counted"]:
+            found.add("another count")
+        if row["device"] == "cuda" and not row["synchronised"]:
+            found.add("unsynchronised")
+        result.append(found)
+    return result
+''',
+    "a rule for each name": """
+RULES = {
+    "hidden views": lambda row, base: row["views"] is None,
+    "few seeds": lambda row, base: len(row["scores"]) <= 2,
+    "chosen on test": lambda row, base: row["chosen_on"] in ("test", None),
+    "another start": lambda row, base: row["start"] != base["start"],
+    "another count": lambda row, base: row["attention_counted"] is not base["attention_counted"],
+    "unsynchronised": lambda row, base: row["device"] != "cpu" and row["synchronised"] is not True,
+}
+
+def faults_of(rows):
+    return [{name for name, rule in RULES.items() if rule(row, rows[0])} for row in rows]
+""",
+    "a generator of lists": """
+def faults_of(rows):
+    start, count = rows[0]["start"], rows[0]["attention_counted"]
+    for row in rows:
+        asked = [
+            ("few seeds", np.size(row["scores"]) < 3),
+            ("hidden views", row.get("views") is None),
+            ("unsynchronised", row["device"] == "cuda" and row["synchronised"] in (False, None)),
+            ("chosen on test", not row["chosen_on"] == "val"),
+            ("another start", row["start"] != start),
+            ("another count", row["attention_counted"] != count),
+        ]
+        yield [name for name, is_so in asked if is_so]
+""",
+    "a table column by column": """
+def faults_of(rows):
+    found = [[] for _ in rows]
+    def note(name, bad):
+        for place, is_bad in enumerate(bad):
+            if is_bad:
+                found[place].append(name)
+    column = lambda name: [row[name] for row in rows]
+    note("hidden views", [views is None for views in column("views")])
+    note("few seeds", [len(scores) < 3 for scores in column("scores")])
+    note("chosen on test", [chosen != "val" for chosen in column("chosen_on")])
+    note("another start", [start != column("start")[0] for start in column("start")])
+    counted = column("attention_counted")
+    note("another count", [one != counted[0] for one in counted])
+    note("unsynchronised", [d == "cuda" and not s for d, s in zip(column("device"), column("synchronised"))])
+    return tuple(frozenset(one) for one in found)
+""",
+}
+_FAULTS = FAULTS["one question after the other"]
+FAULTS_ONE_VIEW = _FAULTS.replace('row["views"] is None', 'row["views"] in (None, 1)')
+FAULTS_MANY_VIEWS = _FAULTS.replace('row["views"] is None', 'row["views"] is None or row["views"] > 10')
+FAULTS_ONE_SEED = _FAULTS.replace("< 3", "== 1")
+FAULTS_SILENT_CHOICE = _FAULTS.replace('!= "val"', '== "test"')
+FAULTS_SILENT_TIME = _FAULTS.replace('not row["synchronised"]', 'row["synchronised"] is False')
+FAULTS_CPU = _FAULTS.replace('row["device"] == "cuda" and not', "not")
+FAULTS_ROW_ABOVE = _FAULTS.replace(
+    "        result.append(found)\n", "        result.append(found)\n        first = row\n"
+)
+FAULTS_SCRATCH = _FAULTS.replace('row["start"] != first["start"]', 'row["start"] != "ImageNet-1K"')
+FAULTS_CONVENTION = _FAULTS.replace(
+    'row["attention_counted"] != first["attention_counted"]', 'not row["attention_counted"]'
+)
+FAULTS_FIRST_FOUND = _FAULTS.replace("        if ", "        elif ").replace(
+    '        elif row["views"]', '        if row["views"]'
+)
+FAULTS_BASELINE_SPARED = _FAULTS.replace("return result", "return [set(), *result[1:]]")
+FAULTS_WHOLE_TABLE = _FAULTS.replace("return result", "return set().union(*result)")

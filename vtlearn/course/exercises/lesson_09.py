@@ -44,6 +44,9 @@ youtube_id,split,label,time_start,time_end,is_cc
 k_k,val,yoga,1000,1010,0
 k_k,val,yoga,,1020,0
 k_k,val,archery,1010,1020,1
+k_k,val,archery,1030,1030,0
+k_k,val,archery,1040,1O50,0
+a_a,val,juggling,5,15,0
 """
 PLAIN = "label,youtube_id,time_start,time_end,split\narchery,abc,100123,100133,val\n"
 
@@ -143,19 +146,33 @@ def check_read_rows(read_rows: Callable[..., Any]) -> None:
     names, numbers, refused = read_listing(call(read_rows, OTHER_COLUMNS, NAMES))
     expect_equal(
         names,
-        ["k_k_001000_001010", "k_k_001010_001020"],
+        ["k_k_001000_001010", "k_k_001010_001020", "a_a_000005_000015"],
         name="the list of clip names where the columns come in another order",
         likely={
             "nothing was read where the columns stand in another order: find them by the heading, not by "
             "their place": [],
             "two clips of one video are two clips; only the same name twice is refused": [
-                "k_k_001000_001010"
+                "k_k_001000_001010",
+                "a_a_000005_000015",
+            ],
+            "a clip that ends in the second in which it starts was taken: the end must be after the start": [
+                "k_k_001000_001010",
+                "k_k_001010_001020",
+                "k_k_001030_001030",
+                "a_a_000005_000015",
+            ],
+            "the clips come sorted; keep the order of the file": [
+                "a_a_000005_000015",
+                "k_k_001000_001010",
+                "k_k_001010_001020",
             ],
         },
         otherwise="find the columns by the heading",
     )
-    expect_equal(numbers, [4, 1], name="the class numbers where the columns come in another order")
-    expect_equal(refused, [3], name="the refused lines where a start is empty")
+    expect_equal(numbers, [4, 1, 3], name="the class numbers where the columns come in another order")
+    expect_equal(
+        refused, [3, 5, 6], name="the refused lines where a start is empty, and an end no number or no later"
+    )
     names, numbers, refused = read_listing(call(read_rows, PLAIN, NAMES))
     expect_equal((names, numbers, refused), (["abc_100123_100133"], [1], []), name="a list of one good row")
 
@@ -311,6 +328,9 @@ def check_split_by_source(split_by_source: Callable[..., Any]) -> None:
         len(chosen) == 3,
         f"{len(chosen)} of 13 sources are on the test side; a share of 0.2 means round(2.6) = 3 sources "
         "(count different sources, not clips)",
+    )
+    expect(
+        len(tested(0.4)) != 6, "5.2 sources were rounded up to 6: round to the nearest number, round(5.2) = 5"
     )
     few = ["a", "b", "a", "c"]
     expect(
@@ -491,9 +511,11 @@ def check_clip_generator(clip_generator: Callable[..., Any]) -> None:
     torch.manual_seed(99)
     wanted = float(torch.rand(()))
     torch.manual_seed(99)
-    draw(2, 3, 5)
+    of_python, of_numpy = random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    clip_generator(2, 3, 5)
+    untouched = random.getstate() == of_python and str(np.random.get_state()) == of_numpy  # noqa: NPY002
     expect(
-        float(torch.rand(())) == wanted,
+        untouched and float(torch.rand(())) == wanted,
         "asking for a clip's generator changes the global state of chance: seed only your own generator",
     )
     expect(draw(0, 0, 1) != draw(0, 0, 0), "every clip draws the same numbers: the clip's number must count")
@@ -608,11 +630,13 @@ def check_order_effect(order_effect: Callable[..., Any]) -> None:
         "all clips got the same order: by bad luck it may be close to the right one; draw an order for "
         "each clip",
     )
+    expect(
+        any(bool((order.diff() % FRAMES != 1).any()) for _, order in moved),
+        "the frames are only pushed round, and neighbours stay neighbours: draw any order, not a first frame",
+    )
     truth = labels.tolist()
     wanted = sum(truth) / CLIPS
-    late = [truth[clip] == int(order[0] < order[-1]) for clip, order in moved]
-    late += [truth[clip] == 1 for clip, _ in straight[CLIPS:]]  # a draw may leave a clip as it was
-    disorder = sum(late) / len(late)
+    disorder = _right_when_shuffled(orders, truth)
     expect_close(
         in_order,
         wanted,
@@ -638,9 +662,23 @@ def check_order_effect(order_effect: Callable[..., Any]) -> None:
         name="the accuracy on shuffled frames",
         otherwise="compare the model's answers on the shuffled clips with the labels of the same clips",
     )
+    for seed in (2, 3, 4):
+        _, found, shown = run(seed)
+        expect_close(
+            found,
+            _right_when_shuffled(_orders(shown), truth),
+            name="the accuracy on shuffled frames with another seed",
+            otherwise="compare the model's answer on each shuffled clip with the label of that clip",
+        )
     again, other = run(0), run(1)
     expect(torch.equal(again[2], seen), "the same seed gave other orders: draw from the generator alone")
     expect(not torch.equal(other[2], seen), "every seed gives the same orders: draw them with the generator")
+
+
+def _right_when_shuffled(orders: list[tuple[int, Tensor]], truth: list[int]) -> float:
+    """The watcher's accuracy on all it was shown, but for one round of the clips in order."""
+    right = [truth[clip] == int(order[0] < order[-1]) for clip, order in orders]
+    return (sum(right) - sum(truth)) / (len(right) - CLIPS)
 
 
 def _plain(value: Any) -> Any:
