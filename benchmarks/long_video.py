@@ -6,9 +6,9 @@
 Frames go once through the backbone of the shipped VTN, which stays as it is; each row trains a fresh temporal
 encoder and head on those vectors, from the bundled training clips. A row differs from the usual one (depth 2,
 8 frames over all 24) in one thing. Measured are the bundled test clips, and videos of 96 frames drawn by the
-same rules: as many frames, spread as in the clips, four times as far apart, with their indices fitted into the
-trained positions. Nothing was chosen by these numbers: steps, rate and batch are lesson 05's, with twice its
-steps.
+same rules: as many frames, spread as in the clips, four times as far apart, with their indices fitted into
+the trained positions. Nothing was chosen by these numbers: steps, rate and batch are lesson 05's, with twice
+its steps.
 """
 
 from __future__ import annotations
