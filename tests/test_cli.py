@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+import typer
 
 from vtlearn import cli
 from vtlearn.data.synthetic import SampleSet, bundled_samples
@@ -130,3 +131,19 @@ def test_progress_as_json_lists_every_exercise(run):
     assert code == 0
     assert ids == sorted(ids)
     assert "00.1" in ids
+
+
+def every_parameter(command, name="vtlearn"):
+    for parameter in command.params:
+        yield name, parameter
+    for below, child in getattr(command, "commands", {}).items():
+        yield from every_parameter(child, f"{name} {below}")
+
+
+def test_help_shows_what_it_says():
+    """Square brackets are markup to the help's renderer, which drops them with what they hold."""
+    described = [
+        (name, p) for name, p in every_parameter(typer.main.get_command(cli.app)) if getattr(p, "help", None)
+    ]
+    assert len(described) > 100
+    assert [(name, p.name, p.help) for name, p in described if "[" in p.help] == []

@@ -106,6 +106,17 @@ def test_train_evaluate_predict_and_runs_in_a_row(run, clips, tmp_path):
     assert len(decode_all(overlay)) == 2
 
 
+def test_a_run_in_the_usual_folder_is_called_by_its_name(run, trained, clips, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "training").symlink_to(trained)
+    monkeypatch.chdir(tmp_path)
+    video = next(clips.rglob("*.mp4"))
+    code, out, err = run("predict", video, "--model", "a", "--device", "cpu", "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["top"]) == 2
+    is_one_line(*run("predict", video, "--model", "b", "--device", "cpu")[::2], "b: no such file or folder")
+
+
 def test_vtn_sees_whole_videos_by_command(run, clips, tmp_path):
     sizes = ["--crop", "16", "--num-frames", "4", "--batch-size", "4", "--device", "cpu", "--steps", "1"]
     more = ["--set", "depth=1", "--set", "num_positions=9"]

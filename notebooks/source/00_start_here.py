@@ -2,7 +2,7 @@
 # # 00 · Start here
 #
 # In this course you build attention from its formula up, then the three video transformers that changed
-# the field in the spring of 2021: **VTN**, **TimeSformer** and **ViViT**. You train them, compare them and look inside.
+# the field in early 2021: **VTN**, **TimeSformer** and **ViViT**. You train them, compare them and look inside.
 #
 # This first lesson checks your environment, shows how exercises work, draws the map of what came before,
 # and ends with a small experiment that explains why video needs models of its own.
@@ -33,6 +33,8 @@
 
 # %% tags=["setup"]
 import math
+import subprocess
+import sys
 
 import numpy as np
 import torch
@@ -151,20 +153,27 @@ show(figure, describe(figure))
 # %% [markdown]
 # ## The map
 #
+# Three words first; a [glossary](../docs/glossary.md) holds them all. A [token](../docs/glossary.md#token) is one vector of the
+# row that a transformer reads: a word of a text, a frame, or a piece of a picture. In
+# [attention](../docs/glossary.md#attention) each token gathers from the others what it needs. A
+# [backbone](../docs/glossary.md#backbone) is a network for pictures that gives a vector instead of an answer.
+#
 # | model | how it reads a clip | where time is handled |
 # |---|---|---|
 # | **VTN** (lesson 05) | a 2-D backbone turns every frame into one vector | a Longformer over these vectors: windows, and one global token |
 # | **TimeSformer** (lesson 06) | patches of every frame | inside each block: first along time, then over the frame |
 # | **ViViT** (lesson 07) | tubelets: little boxes of pixels and time | four ways to share attention between space and time |
 #
-# **What came before.** *Two-stream* networks add a second network for optical flow. A *2-D CNN with an LSTM* reads frame
-# after frame. *I3D* inflates image filters along time. *Non-local* blocks bring attention into a CNN, and *long-term feature
+# **What came before.** *Two-stream* networks add a second network for optical flow, that is, for how far each pixel moves. A
+# *2-D CNN with an LSTM* reads frame after frame. *I3D* inflates image filters along time. *Non-local* blocks bring attention into a CNN, and *long-term feature
 # banks* let a clip attend to the whole video. *SlowFast* runs two frame rates side by side, and *X3D* grows a tiny network
 # axis by axis.
 #
 # **What came beside.** The *Transformer* reads text by attention alone, and *BERT* gives it a class token, and a limit: 512
-# tokens, because cost grows with the square of their number. *Longformer* lifts that limit. *ViT* reads a picture as patches,
-# *DeiT* trains it on less data, *DETR* finds objects with it.
+# tokens, because cost grows with the square of their number. *RoBERTa* is BERT, trained longer and on more text. *Longformer*
+# starts from RoBERTa's weights and lifts the limit. *ViT* reads a picture as patches, and *DeiT* trains it on less data.
+# *DETR* finds objects with a transformer, and *VisTR* follows them through a video: there all places of all frames attend to
+# each other at once.
 #
 # Move through the papers with the arrow keys; the arrows show what each one stands on.
 
@@ -260,11 +269,18 @@ ProgressBoard()
 # ## What can go wrong
 #
 # - **The wrong kernel.** `No module named 'vtlearn'` means that the notebook runs in another environment. Start from
-#   `make lab`, or choose *Kernel → Change Kernel → Python 3 (ipykernel)* there.
+#   `make lab`, or choose *Kernel → Change Kernel → Python 3 (ipykernel)* there. The cell below shows it.
 # - **A check that says "not attempted yet"** although you wrote code: the cell with your function was not run again.
 # - **Numbers that differ from the page**: run all cells from the top (*Run → Run All Cells*). Cells run in another order see
 #   other random numbers.
 # - **Panels that show only a picture**: the kernel is not running; run the cell.
+#
+# Here is the first one, on purpose: the same Python, told to ignore the packages of this environment.
+
+# %%
+other = subprocess.run([sys.executable, "-I", "-S", "-c", "import vtlearn"], capture_output=True, text=True)
+print("a bare Python says:", other.stderr.splitlines()[-1])
+print("this kernel found: ", check.__module__)
 
 # %% [markdown]
 # ## Three questions
@@ -280,6 +296,10 @@ quiz("00")
 # - Averaging over frames forgets their order: a clip and its reversal become the same.
 # - VTN reads frames, TimeSformer patches, ViViT tubelets; all three let attention handle time.
 #
+# **Words:** [video](../docs/glossary.md#video) and [clip](../docs/glossary.md#clip), [appearance](../docs/glossary.md#appearance)
+# and [motion](../docs/glossary.md#motion), [token](../docs/glossary.md#token), [baseline](../docs/glossary.md#baseline) and
+# [negative control](../docs/glossary.md#negative-control). All others stand in the [glossary](../docs/glossary.md).
+#
 # **Next:** lesson 01, *Video as tensors*: which frames of a video make a clip.
 
 # %% [markdown] tags=["reading"]
@@ -289,4 +309,7 @@ quiz("00")
 # - Bertasius, Wang, Torresani: *Is Space-Time Attention All You Need for Video Understanding?* (2021), arXiv 2102.05095
 # - Arnab and others: *ViViT: A Video Vision Transformer* (2021), arXiv 2103.15691
 # - Goyal and others: *The "something something" video database* (2017), arXiv 1706.04261
+# - Liu and others: *RoBERTa* (2019), arXiv 1907.11692
+# - Wang and others: *End-to-End Video Instance Segmentation with Transformers* (2020), VisTR, arXiv 2011.14503
+# - The papers before and beside, with their numbers: the panel above
 # - The einops tutorial: einops.rocks

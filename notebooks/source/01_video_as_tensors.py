@@ -196,7 +196,7 @@ FrameSampler()
 # %%
 mean, std = torch.tensor([0.45, 0.45, 0.45]), torch.tensor([0.225, 0.225, 0.225])  # usual for Kinetics
 batch = frames[spread][None]
-clips = mine("01.4")(batch, mean, std)
+clips = mine("01.4")(batch, mean, std).float()
 print("from", tuple(batch.shape), batch.dtype, "to", tuple(clips.shape))
 print(f"black becomes {(0 - 0.45) / 0.225:.2f}, white {(1 - 0.45) / 0.225:.2f}")
 print(f"the numbers of this clip: {clips.min():.1f} to {clips.max():.1f}")
@@ -309,8 +309,8 @@ with tempfile.TemporaryDirectory() as folder:
 print(f"{len(found)} clips read, {len(skipped)} skipped: {', '.join(Path(path).name for path in skipped)}")
 
 zero, one = torch.zeros(3), torch.ones(3)
-train_clips = mine("01.4")(torch.stack(found), zero, one)
-test_clips = mine("01.4")(torch.stack(mine("01.6")(test_paths, read_clip)[0]), zero, one)
+train_clips = mine("01.4")(torch.stack(found), zero, one).float()
+test_clips = mine("01.4")(torch.stack(mine("01.6")(test_paths, read_clip)[0]), zero, one).float()
 print("train:", tuple(train_clips.shape), "| test:", tuple(test_clips.shape))
 
 # %% [markdown]
@@ -481,7 +481,9 @@ quiz("01")
 # - Broken files are skipped, counted and named.
 # - Appearance survives a shuffle of the frames, motion does not.
 #
-# The words and symbols of the course, each with its one meaning: [naming](../docs/naming.md).
+# **Words:** [sampling](../docs/glossary.md#sampling), uniform or strided; [frame stride](../docs/glossary.md#frame-stride);
+# [view](../docs/glossary.md#view); [normalising](../docs/glossary.md#normalising). The others stand in the
+# [glossary](../docs/glossary.md), and the names in code in the [table of names](../docs/naming.md).
 #
 # **Next:** lesson 02, *Attention from scratch*: how tokens look at each other.
 

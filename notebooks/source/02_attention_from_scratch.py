@@ -97,7 +97,7 @@ show(lookup, describe_lookup(lookup))
 # %%
 jump, rest, wave = 2 * torch.eye(3)
 tokens = torch.stack([jump, rest, rest, jump, wave])  # (N, d) = (5, 3)
-weights = mine("02.1")(tokens, tokens)
+weights = mine("02.1")(tokens, tokens).float()
 drawn = draw_tables({"jump, rest, rest, jump, wave": weights})
 show(drawn, describe_tables(drawn))
 
@@ -193,9 +193,9 @@ def spread(x: Tensor) -> float:
 replaced, added = start, start
 print(f"layers: {'0':>6}   replaced {spread(replaced):.2f}   added {spread(added):.2f}")
 for layer in range(1, 9):
-    replaced = mine("02.1")(replaced, replaced) @ replaced
+    replaced = mine("02.1")(replaced, replaced).float() @ replaced
     normed = F.layer_norm(added, (16,))
-    added = added + mine("02.1")(normed, normed) @ normed
+    added = added + mine("02.1")(normed, normed).float() @ normed
     if layer in (2, 4, 8):
         print(f"layers: {layer:>6}   replaced {spread(replaced):.2f}   added {spread(added):.2f}")
 
@@ -218,7 +218,7 @@ for layer in range(1, 9):
 
 # %%
 theirs = LibraryBlock(12, 3, 48)
-ours = mine("02.4")(12, 48, MultiHeadAttention(12, num_heads=3))
+ours = mine("02.4")(12, 48, MultiHeadAttention(12, num_heads=3)).eval()  # eval: without dropout, if any
 count = [sum(parameter.numel() for parameter in block.parameters()) for block in (ours, theirs)]
 print(f"parameters: {count[0]:,}; as many as the library's block: {count[0] == count[1]}")
 with torch.no_grad():
@@ -416,7 +416,7 @@ def train(positions: Tensor, steps: int = 150) -> Network:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return network
+    return network.eval()
 
 
 # %% [markdown]
@@ -445,7 +445,7 @@ def share_right(network: Network) -> list[float]:
 
 # %% tags=["signature", "claim-part"]
 right = {name: share_right(network) for name, network in networks.items()}
-backwards = Network(ramp.flip(0))
+backwards = Network(ramp.flip(0)).eval()
 backwards.load_state_dict(networks["with positions"].state_dict())
 right["control: times backwards"] = share_right(backwards)
 
@@ -521,8 +521,8 @@ for width in (4, 64, 1024):
     print(f"{width:>12} {products.std():>16.0f} {undivided:>15.1f} {divided:>8.1f}")
 
 # %% [markdown]
-# Undivided, the widest head gives all but everything to one key before it has learned anything. There the softmax is flat: a
-# small change of a score changes no weight, and almost no gradient comes back.
+# Undivided, the widest head gives almost all its weight to one key before it has learned anything. There the softmax is flat:
+# a small change of a score hardly changes a weight, and almost no gradient comes back.
 #
 # **The mask's sign.** In this course, and in `F.scaled_dot_product_attention`, True means *may attend*. In
 # `nn.MultiheadAttention` True means *may not*. Both take the same table without a word.
@@ -590,8 +590,10 @@ quiz("02")
 # - Attention is equivariant: without positions no stack of blocks knows what came first.
 #
 # **Words:** *query, key, value* what a token asks with, is found by, and gives; *head_dim* d, the width of a head; *mask*
-# True = may attend; *pre-norm* the norm stands inside the branch; *equivariant* shuffled in, shuffled out. All words and
-# symbols of the course stand in [the table of names](../docs/naming.md).
+# True = may attend; *pre-norm* the norm stands inside the branch; *equivariant* shuffled in, shuffled out. More in the
+# glossary: [softmax](../docs/glossary.md#softmax), [multi-head attention](../docs/glossary.md#multi-head-attention),
+# [residual](../docs/glossary.md#residual), [position](../docs/glossary.md#position). All names and symbols of the course stand
+# in [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 03, *Longformer attention*: fewer pairs.
 

@@ -158,17 +158,25 @@ print("keys of query 12 in each head:", heads[:, 12].bool().sum(-1).tolist())
 # %%
 first = torch.arange(24) == 0
 middle = torch.arange(24) == 12
+near = mine("03.1")(24, 5).bool()
+one, two = (mine("03.3")(near, chosen).int() for chosen in (first, first | middle))
 drawn = draw_masks({
-    "window of 5": mine("03.1")(24, 5),
-    "token 0 global": mine("03.3")(mine("03.1")(24, 5).bool(), first),
-    "tokens 0 and 12 global": mine("03.3")(mine("03.1")(24, 5).bool(), first | middle),
+    "window of 5": near,
+    "token 0 global": one + (one > near.int()),  # 2, blue: allowed only through a global token
+    "tokens 0 and 12 global": two + (two > near.int()),
 })
 show(drawn, describe_masks(drawn))
 
 # %% [markdown]
 # Longformer also gives global tokens **projections of their own**: a second set of weights for query, key and value, used
-# when a global token reads the sequence. When a pretrained model is converted they start as copies of the ordinary ones.
-# The library's `LongformerSelfAttention` has them.
+# when a global token reads the sequence. The library's `LongformerSelfAttention` has them.
+#
+# ### A start from RoBERTa
+#
+# Longformer's published weights were not trained from nothing. They start from **RoBERTa**, which is BERT trained longer and
+# on more text, with full attention over at most 512 tokens. The windows need no new weights: query, key and value of
+# RoBERTa fit as they are. The projections for global tokens start as copies of the ordinary ones. And the table of 512
+# positions is written down eight times, for 4,096. Lesson 04 repeats an image's positions over time in the same way.
 
 # %% [markdown]
 # ## Step 4: save something for real
@@ -220,11 +228,12 @@ show(layout, describe_band_layout(layout))
 q, k, v = one_head(512)
 banded = mine("03.4")
 short, long = footprint(banded, *one_head(256), 5), footprint(banded, q, k, v, 5)
-print("same output as with the mask:", torch.allclose(banded(q, k, v, 5), masked_attention(q, k, v, 5), atol=1e-5))
+out = banded(q, k, v, 5).float()
+print("same output as with the mask:", torch.allclose(out, masked_attention(q, k, v, 5), atol=1e-5))
 print("largest tensor below n²/2 numbers:", long.largest < 512**2 // 2)
-print("n doubled, everything stored grows:", "about twice" if long.total < 3 * short.total else "about four times")
+print("n doubled, everything stored grows:", "about twice" if long.total <= 3 * short.total else "about four times")
 library = sliding_window_attention(q[None], k[None], v[None], window_size=5)[0]
-print("same output as the library:", torch.allclose(banded(q, k, v, 5), library, atol=1e-5))
+print("same output as the library:", torch.allclose(out, library, atol=1e-5))
 
 # %% [markdown]
 # The library's kernel works in tiles that fit the processor's cache, and it takes gaps, padding and global tokens along. The
@@ -240,7 +249,7 @@ print("same output as the library:", torch.allclose(banded(q, k, v, 5), library,
 #
 # or 1 + l · (w − 1) · dilation when all l layers are alike. (The paper writes l · w, which is this number rounded.)
 #
-# A global token breaks the law. In the first layer it reads everything. In the second, everyone reads it. Two layers, and the
+# A [global token](../docs/glossary.md#global-token) breaks the law. In the first layer it reads everything. In the second, everyone reads it. Two layers, and the
 # whole sequence is seen, for any n.
 
 # %% tags=["exercise"]
@@ -257,11 +266,57 @@ print("dilation 3 :", *(f"{far([7] * depth, [3] * depth, 250):>4}" for depth in 
 print("one global :", *(f"{far([7] * depth, [1] * depth, 250, True):>4}" for depth in range(1, 7)))
 
 # %% [markdown]
+# ### The same law rules 3-D convolutions
+#
+# Before transformers, video networks were stacks of **3-D convolutions**. A kernel of 3 × 3 × 3 reads three frames, and three
+# rows and columns of each. Along every axis it is a window of 3. So its [receptive
+# field](../docs/glossary.md#receptive-field) grows layer by layer: 1 + 2 · l frames after l layers. (Strides and pooling make
+# the steps larger, and the picture coarser.)
+#
+# Full attention over all places of all frames sees the whole clip **from the first layer on**. VisTR, which follows objects
+# through a video, does just that. (Some summaries say of transformers that the field grows with the number of layers. That
+# is true of convolutions, and of windows.)
+#
+# Count it by gradient: which frames of a clip of 33 can change the middle of the output?
+
+# %%
+def frames_that_count(network: nn.Module, clip: Tensor) -> int:  # (B, C, T, H, W)
+    """How many frames can change the output at the middle frame, row and column, by gradient."""
+    clip = clip.clone().requires_grad_()
+    network(clip)[:, :, 16, 2, 2].sum().backward()
+    return int((clip.grad.abs().sum(dim=(0, 1, 3, 4)) > 0).sum())
+
+
+def all_to_all(clip: Tensor) -> Tensor:  # (B, C, T, H, W) -> (B, C, T, H, W)
+    """One layer of full attention; each place of each frame is a token."""
+    x = clip.flatten(2).mT
+    x = torch.softmax(x @ x.mT / math.sqrt(x.shape[-1]), dim=-1) @ x
+    return x.mT.reshape(clip.shape)
+
+
+clip = torch.randn(1, 2, 33, 5, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+torch.manual_seed(3)
+depths = (1, 2, 4, 8, 16)
+stacks = [nn.Sequential(*(nn.Conv3d(2, 2, 3, padding=1).double() for _ in range(depth))) for depth in depths]
+convolved = [frames_that_count(stack, clip) for stack in stacks]
+attended = frames_that_count(all_to_all, clip)
+print("layers                        :", *(f"{depth:>3}" for depth in depths))
+print("3-D convolutions, frames seen :", *(f"{seen:>3}" for seen in convolved))
+print("attention, frames seen        :", f"{attended:>3} in one layer")
+assert convolved == [far([3] * depth, [1] * depth, 33) for depth in depths], "convolutions did not grow by 2 a layer"
+assert attended == 33, "attention did not see the whole clip at once"
+
+# %% [markdown]
+# The first row of counts is your formula of 03.5 with windows of 3. Sixteen layers of convolutions see what one layer of
+# attention sees. The price of that one layer is n², and that is what windows and global tokens are for.
+
+# %% [markdown]
 # ### Windows that grow with depth
 #
 # The layers need not be alike. Longformer takes **small windows below**, where details are read, and **large ones above**,
-# where they are put together. In the paper's test on characters growing windows did best (1.21 bits a character), a fixed
-# width came second (1.23), shrinking windows last (1.24). Dilation on two heads brought another 0.01.
+# where they are put together. The paper compares this on a model that guesses the next character of a text, in bits a
+# character; fewer are better. Growing windows did best (1.21), a fixed width came second (1.23), shrinking windows last
+# (1.24). Dilation on two heads brought another 0.01.
 
 # %%
 sizes = list(growing_windows(5, 11, 161))
@@ -286,7 +341,8 @@ print("five equal windows of 63  :", [far([63] * depth, [1] * depth, 1000) for d
 # %%
 print(f"{'phase':>5} {'length':>7} {'window':>7} {'rate':>11} {'pairs of a sequence':>20}")
 for number, (length, size, rate) in enumerate(mine("03.6")(33), start=1):
-    print(f"{number:>5} {length:>7,} {size:>7} {rate:>11.4e} {window_pairs(length, size):>20,}")
+    length, size = int(length), int(size)
+    print(f"{number:>5} {length:>7,} {size:>7} {float(rate):>11.4e} {window_pairs(length, size):>20,}")
 
 # %% [markdown]
 # Length and window both double, so each phase but the last computes four times as many pairs a sequence. The published runs
@@ -297,7 +353,8 @@ for number, (length, size, rate) in enumerate(mine("03.6")(33), start=1):
 #
 # Move a slider with the mouse or with the arrow keys. Three things to find out:
 #
-# 1. How many layers of a window of 7 cover all 60 positions? And with dilation 3?
+# 1. How far does a window of 7 see in six layers? How many layers would cover all 60 positions? What changes with
+#    dilation 3, and what is left out?
 # 2. What does one global token change, after one layer and after two?
 # 3. Which cheap setting sees everything?
 
@@ -429,8 +486,8 @@ for query in (1, 2, 3, 10):
 # Only the first few queries are wrong, so nothing looks broken. Longformer takes the global keys **out of the band** and puts
 # them back once, as columns of their own, before one softmax over all of them.
 #
-# **Gaps too early.** Dilation in the lowest layers skips details that no later layer can get back. Adding it to a
-# model trained without it made results worse in the paper.
+# **Gaps too early.** Dilation in the lowest layers skips details that no later layer can get back. And a model that has
+# learned without gaps does not take to them: on top of RoBERTa's weights dilation made results worse in the paper.
 #
 # **A causal stack has no global token.** It would carry the future into the past.
 
@@ -445,11 +502,14 @@ quiz("03")
 #
 # - A pattern says who may attend to whom; a kernel computes it. They must agree.
 # - A window costs n · w instead of n², but only if the other scores are never made.
-# - l layers of windows see 1 + l · (w − 1) · dilation positions; one token that is global both ways shows everything in two.
+# - l layers of windows see 1 + l · (w − 1) · dilation positions, and 3-D convolutions obey the same law along time; one token
+#   that is global both ways shows everything in two layers, full attention in one.
 # - Windows grow with depth; gaps belong to a few heads of the upper layers; training may begin short and end long.
 #
 # **Words:** *window_size* two-sided and odd; *dilation* positions between neighbouring keys, 1 = none; *global_mask* True =
-# attends to all and is attended by all; *valid_mask* True = real, not padding. All words and symbols of the course stand in
+# attends to all and is attended by all; *valid_mask* True = real, not padding. More in the glossary:
+# [sliding window](../docs/glossary.md#sliding-window), [dilation](../docs/glossary.md#dilation),
+# [causal](../docs/glossary.md#causal), [padding](../docs/glossary.md#padding). All names and symbols of the course stand in
 # [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 04, *ViT, patches and tubelets*: where the tokens come from.
@@ -458,7 +518,10 @@ quiz("03")
 # ## Further reading
 #
 # - Beltagy, Peters, Cohan: *Longformer: The Long-Document Transformer* (2020), arXiv 2004.05150
+# - Liu and others: *RoBERTa: A Robustly Optimized BERT Pretraining Approach* (2019), arXiv 1907.11692
 # - Neimark, Bar, Zohar, Asselmann: *Video Transformer Network* (2021), arXiv 2102.00719
+# - Wang and others: *End-to-End Video Instance Segmentation with Transformers* (2020), VisTR, arXiv 2011.14503
+# - Tran and others: *Learning Spatiotemporal Features with 3D Convolutional Networks* (2014), arXiv 1412.0767
 # - Child, Gray, Radford, Sutskever: *Generating Long Sequences with Sparse Transformers* (2019), arXiv 1904.10509
 # - Zaheer and others: *Big Bird: Transformers for Longer Sequences* (2020), arXiv 2007.14062
 # - Vaswani and others: *Attention Is All You Need* (2017), arXiv 1706.03762

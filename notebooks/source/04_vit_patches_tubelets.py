@@ -118,7 +118,7 @@ print("numbers before and after:", frame.numel(), patches.numel())
 # %%
 torch.manual_seed(4)
 projection = nn.Linear(3 * 16 * 16, 48)
-tokens = mine("04.2")(frame[None], projection.weight, projection.bias, 16)
+tokens = mine("04.2")(frame[None], projection.weight, projection.bias, 16).float()
 print("tokens:", tuple(tokens.shape))
 print("same as cutting and multiplying:", torch.allclose(tokens, projection(patches), atol=1e-4))
 
@@ -154,7 +154,7 @@ blocks = nn.ModuleList(EncoderBlock(48, 4, 96) for _ in range(2))
 
 def class_vector(images: Tensor, positions: Tensor) -> Tensor:  # (B, C, H, W), (1, 1 + N, D) -> (B, D)
     """A small ViT with random weights: patches, class token, positions, blocks."""
-    tokens = mine("04.2")(images, projection.weight, projection.bias, 16)
+    tokens = mine("04.2")(images, projection.weight, projection.bias, 16).float()
     tokens = torch.cat([cls_token.expand(len(tokens), -1, -1), tokens], dim=1) + positions
     for block in blocks:
         tokens = block(tokens)
@@ -222,7 +222,7 @@ for name, frames, side, tubelet in (
 # %%
 small = F.avg_pool2d(clip[:8], 2)[None]  # (1, 8, 3, 32, 32)
 weight, bias = torch.randn(48, 3, 2, 8, 8) / 20, torch.randn(48)
-by_matrix = mine("04.3")(small, weight, bias)
+by_matrix = mine("04.3")(small, weight, bias).float()
 convolved = F.conv3d(small.transpose(1, 2), weight, bias, stride=(2, 8, 8))  # (1, D, t, h, w)
 print("convolution's grid:", tuple(convolved.shape), "| tokens:", tuple(by_matrix.shape))
 where = (2, 1, 3)  # temporal index, row, column
@@ -235,7 +235,7 @@ print(
 # %% [markdown]
 # ## Step 5: a first layer that is not random
 #
-# Image data sets are larger than video data sets, so a video model starts from an image model. For uniform frames that is
+# There are far more pictures with labels than videos with labels, so a video model starts from an image model. For uniform frames that is
 # easy: the patch kernel fits as it is. A tubelet kernel has t slots in time where the image's has one. Two ways to fill
 # them, for an image kernel E:
 #
@@ -252,17 +252,17 @@ print(
 
 # %%
 image_kernel, image_bias = torch.randn(48, 3, 8, 8) / 10, torch.randn(48)
-inflated, central = mine("04.4")(image_kernel, 2)
+inflated, central = (start.float() for start in mine("04.4")(image_kernel, 2))
 kernels = {"inflated": inflated, "central frame": central, "repeated, not divided": 2 * inflated}
 
 
 def image_tokens(images: Tensor) -> Tensor:  # (B, C, H, W) -> (B, N, D)
-    return mine("04.2")(images, image_kernel.flatten(1), image_bias, 8)
+    return mine("04.2")(images, image_kernel.flatten(1), image_bias, 8).float()
 
 
 still = small[:, 5:6].expand(-1, 8, -1, -1, -1)
 for name, kernel in kernels.items():
-    of_clip = mine("04.3")(still, kernel, image_bias).reshape(4, 16, 48)
+    of_clip = mine("04.3")(still, kernel, image_bias).float().reshape(4, 16, 48)
     same = all(torch.allclose(of_time, image_tokens(small[:, 5])[0], atol=1e-4) for of_time in of_clip)
     print(f"{name:<22} still clip gives the image's tokens in all four temporal indices: {same}")
 
@@ -291,7 +291,7 @@ seen = draw_grids(
 show(seen, describe_grids(seen))
 
 # %%
-with_inflated, with_central = (mine("04.3")(small, kernel, image_bias) for kernel in (inflated, central))
+with_inflated, with_central = (mine("04.3")(small, kernel, image_bias).float() for kernel in (inflated, central))
 uniform = image_tokens(small[0, 1::2]).reshape(1, 64, 48)
 mean_frames = image_tokens(small[0].unflatten(0, (4, 2)).mean(1)).reshape(1, 64, 48)
 swapped = small.unflatten(1, (4, 2)).flip(2).flatten(1, 2)  # the two frames of each tubelet exchanged
@@ -301,7 +301,7 @@ print(
 )
 print("inflated = the image model on the mean frame:", torch.allclose(with_inflated, mean_frames, atol=1e-4))
 for name, kernel, before in (("inflated", inflated, with_inflated), ("central frame", central, with_central)):
-    same = torch.allclose(mine("04.3")(swapped, kernel, image_bias), before, atol=1e-4)
+    same = torch.allclose(mine("04.3")(swapped, kernel, image_bias).float(), before, atol=1e-4)
     print(f"{name}: frames of each tubelet exchanged, tokens {'the same' if same else 'changed'}")
 
 # %% [markdown]
@@ -465,6 +465,7 @@ starts = {
 }
 
 
+@torch.no_grad()
 def video_answers(clips: Tensor, kernel: Tensor, positions: Tensor) -> Tensor:  # (B, T, C, H, W) -> (B, 4)
     tokens = mine("04.3")(clips, kernel, image_model.project.bias).double()
     return image_model.answer(tokens + positions)
@@ -584,8 +585,10 @@ quiz("04")
 # - Positions are repeated over time, and resized over rows and columns, the class token's row apart.
 #
 # **Words:** *patch_size* side of a patch in pixels; *tubelet_size* (t, h, w) in frames, rows and columns; *N* tokens without
-# the class token; tokens are ordered *(t h w)*. All words and symbols of the course stand in
-# [the table of names](../docs/naming.md).
+# the class token; tokens are ordered *(t h w)*. More in the glossary: [patch](../docs/glossary.md#patch),
+# [tubelet](../docs/glossary.md#tubelet), [class token](../docs/glossary.md#class-token),
+# [inflation](../docs/glossary.md#inflation), [central-frame start](../docs/glossary.md#central-frame-start). All names and
+# symbols of the course stand in [the table of names](../docs/naming.md).
 #
 # **Next:** lesson 05, *VTN*: a ViT on every frame, and a Longformer over time.
 

@@ -66,7 +66,7 @@ def test_commands_exist():
     from vtlearn.cli import app
 
     called = re.findall(r"python -m vtlearn ([\w-]+)", PAGE)
-    assert set(called) == {"doctor", "start", "progress"}
+    assert set(called) == {"doctor", "progress"}
     assert set(called) <= set(get_command(app).commands)
 
 

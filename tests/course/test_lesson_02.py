@@ -60,8 +60,8 @@ def masked_weights(scores, mask):
 """),
     "exponentials times mask": ("02.2", """
 def masked_weights(scores, mask):
-    top = scores.max(-1, keepdim=True).values
-    e = torch.exp(scores - top) * mask.float()
+    top = scores.masked_fill(~mask, -1e30).max(-1, keepdim=True).values
+    e = torch.exp(torch.where(mask, scores - top, 0.0)) * mask.float()
     return e / (e.sum(-1, keepdim=True) + 1e-9)
 """),
     "numpy with a fix": ("02.2", """

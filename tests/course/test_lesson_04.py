@@ -184,7 +184,7 @@ def tubelet_tokens(clips, weight, bias):
     from vtlearn.layers.embed import TubeletEmbed
     embed = TubeletEmbed(tubelet_size=weight.shape[2:], embed_dim=len(bias), in_channels=weight.shape[1])
     embed.load_state_dict({"proj.weight": weight, "proj.bias": bias})
-    return embed(clips).flatten(1, 2)
+    return embed.to(weight.dtype)(clips).flatten(1, 2)
 """, "forwards the work"),
     "bias twice": ("04.2", """
 def patch_tokens(images, weight, bias, p):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from vtlearn.data.manifest import MANIFEST, check_folder
 from vtlearn.data.memory import ClipMemory
@@ -19,6 +20,7 @@ from vtlearn.errors import ArgumentError, DataError
 from vtlearn.study.compare import Comparison, find_records, new_run, run_comparison, unfinished_run
 from vtlearn.study.protocol import Protocol
 from vtlearn.study.report import ROW_KEYS
+from vtlearn.study.trained import load_trained
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "clips" / "kinetics400"
 RATES = {"vtn": 1e-3, "vivit": 1e-3, "frame_average": 1e-3}
@@ -103,6 +105,13 @@ def test_damaged_clips_are_named_and_counted(finished):
     assert all(each["reason"] for each in skipped)
     page = (comparison.folder / "report.html").read_text()
     assert "Clips left out: 2" in page
+
+
+def test_its_models_are_used_by_the_folder_of_their_name(finished):
+    folder = finished[0].folder / "vivit"
+    trained, same = load_trained(folder), load_trained(folder / "model")
+    clip = torch.randn(1, trained.num_frames, 3, trained.crop, trained.crop)
+    assert torch.equal(trained.model(clip), same.model(clip))
 
 
 def test_checkpoints_are_kept_and_loadable(finished):

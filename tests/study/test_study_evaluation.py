@@ -266,7 +266,7 @@ def test_an_overlay_is_a_video_of_the_frames_that_were_shown(trained_run, few_cl
     video = next((few_clips / "val").rglob("*.mp4"))
     trained = replace(load_trained(trained_run), crop=16)
     heat = write_overlay(trained, video, tmp_path / "o.mp4")
-    assert decode_all(tmp_path / "o.mp4").shape == (4, 16, 16, 3)
+    assert decode_all(tmp_path / "o.mp4").shape == (4, 256, 256, 3)  # 16 times as large
     assert heat.shape[0] == 4
 
 

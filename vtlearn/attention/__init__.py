@@ -44,6 +44,7 @@ from vtlearn.attention.patterns import (
 )
 from vtlearn.attention.record import AttentionRecord, record_attention
 from vtlearn.attention.reference import reference_attention, reference_weights
+from vtlearn.attention.rollout import attention_rollout, divided_tables
 from vtlearn.attention.sliding_window import SlidingWindowAttention, sliding_window_attention
 from vtlearn.attention.space_time import (
     SpaceAttention,
@@ -87,11 +88,13 @@ __all__ = [
     "Window3D",
     "WithClassToken",
     "attention_cost",
+    "attention_rollout",
     "axial",
     "band_attention",
     "band_scores",
     "count_multiply_adds",
     "dense_attention",
+    "divided_tables",
     "encoder_multiply_adds",
     "full_attention",
     "growing_windows",

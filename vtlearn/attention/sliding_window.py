@@ -14,6 +14,7 @@ from vtlearn.attention.full import full_attention
 from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
+from vtlearn.attention.sliding_window_bands import band_window_attention, rows_of_bands, shared_globals
 from vtlearn.attention.sliding_window_cuda import SHORTEST, flex_window_attention
 from vtlearn.attention.sliding_window_dense import dense_window_attention
 from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
@@ -87,16 +88,24 @@ def sliding_window_attention(
     if global_projections is not None:
         for name, tensor in zip(("global_q", "global_k", "global_v"), global_projections, strict=True):
             require(tensor.shape == q.shape, name, tuple(tensor.shape), f"of q's shape {tuple(q.shape)}")
-    num_tokens = q.shape[2]
+    num_tokens, reach = q.shape[2], window_size // 2
     nothing_masked = global_projections is None and not causal and max(steps) == 1
-    if nothing_masked and window_size // 2 >= num_tokens - 1:
+    if nothing_masked and reach >= num_tokens - 1:
         return full_attention(q, k, v, valid_mask=valid_mask, dropout_p=dropout_p)
-    reach = window_size // 2
     rule = (q, k, v, global_projections, reach, steps, causal, global_mask, valid_mask)
     keys = reach + 1 if causal else window_size
     wide = keys >= WIDE * num_tokens and num_tokens <= LONGEST_DENSE
     shortest = SHORTEST if q.is_cuda else SHORTEST_ON_CPU * (1 + LONGER_BY_REACH * min(reach, num_tokens))
-    if num_tokens < shortest or wide:
+    dense = num_tokens < shortest or wide
+    plain = max(steps) == 1 and valid_mask is None and dropout_p == 0.0
+    real = type(q) is Tensor and q.device.type == "cpu" and not torch.compiler.is_compiling()
+    if plain and real:  # not a graph's stand-in for numbers
+        right = 0 if causal else reach
+        rows = rows_of_bands(q, k, v, reach, right, dense)
+        global_tokens = shared_globals(global_mask) if rows else None
+        if global_tokens is not None:
+            return band_window_attention(q, k, v, global_projections, reach, right, global_tokens, rows)
+    if dense:
         return dense_window_attention(*rule, dropout_p)
     flexible = dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling()
     if q.is_cuda and flexible:

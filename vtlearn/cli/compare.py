@@ -14,16 +14,16 @@ from vtlearn.errors import ArgumentError
 
 @app.command()
 def compare(
-    run: Annotated[str | None, typer.Option(help="Name of the run [default: the time of day].")] = None,
+    run: Annotated[str | None, typer.Option(help="Name of the run (default: the time of day).")] = None,
     results: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("results"),
     data: Annotated[
         Path | None, typer.Option(help="Your own videos: <label>/<clip>.mp4, or with splits.")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(help="Contestants, with commas between [default: all].")
+        str | None, typer.Option(help="Contestants, with commas between (default: all).")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="samples or finetune [default: finetune with --init, else samples].")
+        str | None, typer.Option(help="samples or finetune (default: finetune with --init, else samples).")
     ] = None,
     init: Annotated[
         str | None,
@@ -40,7 +40,7 @@ def compare(
     samples_seed: Annotated[int, typer.Option(help="Seed of the sample clips; 0 is the bundled set.")] = 0,
     hard: Annotated[bool, typer.Option("--hard", help="The hard samples, which leave room above.")] = False,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda [default: cuda where there is one].")
+        str | None, typer.Option(help="cpu or cuda (default: cuda where there is one).")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Models trained side by side.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,

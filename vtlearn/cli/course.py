@@ -15,7 +15,7 @@ from vtlearn.errors import DataError
 
 @app.command()
 def start(
-    lesson: Annotated[str | None, typer.Argument(help="Number of a lesson [default: all].")] = None,
+    lesson: Annotated[str | None, typer.Argument(help="Number of a lesson (default: all).")] = None,
     lab: Annotated[bool, typer.Option("--lab", help="Open it in JupyterLab.")] = False,
 ) -> None:
     """Copy lessons into work/ where they are not yet there; your own copies are never overwritten."""

@@ -16,24 +16,24 @@ data_app = group("data", "From clips to batches: how fast, and what holds them u
 @data_app.command("bench")
 def data_bench(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder of clips [default: the bundled samples].")
+        Path | None, typer.Argument(help="Folder of clips (default: the bundled samples).")
     ] = None,
     num_frames: Annotated[int, typer.Option(help="Frames of a clip.")] = 8,
     frame_stride: Annotated[
-        int | None, typer.Option(help="Step between them [default: spread over the video].")
+        int | None, typer.Option(help="Step between them (default: spread over the video).")
     ] = None,
     crop: Annotated[int, typer.Option(help="Side of the square that is cut out, in pixels.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Clips in a batch.")] = 8,
     workers: Annotated[int, typer.Option(help="Processes that read ahead.")] = 2,
     clips: Annotated[int, typer.Option(help="Read so many clips at most.")] = 128,
     decoder: Annotated[
-        str | None, typer.Option(help="decord, pyav, torchcodec or fastest [default: decord, else pyav].")
+        str | None, typer.Option(help="decord, pyav, torchcodec or fastest (default: decord, else pyav).")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded frames [default: decode each time].")
+        Path | None, typer.Option(help="Folder for decoded frames (default: decode each time).")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where batches go [default: a GPU if there is one].")
+        str | None, typer.Option(help="Where batches go (default: a GPU if there is one).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -20,7 +20,7 @@ def kinetics_check(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            help="File to keep the result in; a stopped check goes on from it [default: in the folder]."
+            help="File to keep the result in; a stopped check goes on from it (default: in the folder)."
         ),
     ] = None,
     annotations: Annotated[
@@ -64,14 +64,14 @@ def kinetics_check(
 def kinetics_subset(
     out: Annotated[Path, typer.Option(help="Folder for the subset's CSV files.")],
     name: Annotated[
-        str | None, typer.Argument(help="mini10 or mini40 [default: as the options say].")
+        str | None, typer.Argument(help="mini10 or mini40 (default: as the options say).")
     ] = None,
     train: Annotated[Path | None, typer.Option(help="The published annotations of train.")] = None,
     val: Annotated[Path | None, typer.Option(help="The published annotations of val.")] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Labels with commas between, or how many to draw [default: all with enough clips]."
+            help="Labels with commas between, or how many to draw (default: all with enough clips)."
         ),
     ] = None,
     per_class: Annotated[int, typer.Option(help="Training clips of each class.")] = 50,
@@ -113,12 +113,12 @@ def kinetics_download(
     out: Annotated[Path, typer.Option(help="Folder for the clips.")],
     release: Annotated[str, typer.Option(help="400, 600 or 700_2020.")] = "400",
     split: Annotated[
-        str | None, typer.Option(help="train, val or test [default: val; a subset's own splits].")
+        str | None, typer.Option(help="train, val or test (default: val; a subset's own splits).")
     ] = None,
     subset: Annotated[
         str | None, typer.Option(help="mini10, mini40, or a folder with a subset's CSV files.")
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="Labels, with commas between [default: all].")] = None,
+    classes: Annotated[str | None, typer.Option(help="Labels, with commas between (default: all).")] = None,
     per_class: Annotated[int | None, typer.Option(help="Clips of each label at most.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a named subset's draw.")] = 0,
     mirror: Annotated[str | None, typer.Option(help="Base address of the mirror.")] = None,

@@ -16,7 +16,7 @@ samples_app = group("samples", "The bundled sample clips: make them, check them.
 @samples_app.command("make")
 def samples_make(
     seed: Annotated[int, typer.Option(help="The set's seed; 0 is the bundled one.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to [default: the user's cache].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to (default: the user's cache).")] = None,
     hard: Annotated[bool, typer.Option("--hard", help="The hard set: fewer, longer, noisier clips.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes to draw with.")] = 1,
 ) -> None:
@@ -33,7 +33,7 @@ def samples_make(
 @samples_app.command("check")
 def samples_check(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder of samples [default: the bundled ones].")
+        Path | None, typer.Argument(help="Folder of samples (default: the bundled ones).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

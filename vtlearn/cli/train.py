@@ -19,14 +19,14 @@ ModelArgument = Annotated[
 RootOption = Annotated[Path, typer.Option(help="Folder of all runs.")]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of videos in Kinetics layout [default: the samples]."),
+    typer.Option(help="Folder of videos in Kinetics layout (default: the samples)."),
 ]
 SamplesOption = Annotated[
     int | None, typer.Option(help="Seed of the sample clips; 0 is the bundled set.", show_default=False)
 ]
 HardOption = Annotated[bool | None, typer.Option("--hard", help="The hard samples.", show_default=False)]
 LabellingOption = Annotated[str | None, typer.Option(help="Which labels, where clips have several.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda … [default: cuda where there is one].")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda … (default: cuda where there is one).")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that read clips ahead.")]
 PrecisionOption = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 SetOption = Annotated[
@@ -71,6 +71,12 @@ def _data(folder: Path | None, samples_seed: int | None, hard: bool | None) -> d
     return choose_data(folder=folder, samples_seed=samples_seed or 0, hard=bool(hard))
 
 
+def _place(model: str) -> str:
+    """Where a model lies: as it was said, or the run of that name in the usual folder."""
+    run = DEFAULT_ROOT / model
+    return str(run) if run.is_dir() and not Path(model).exists() else model
+
+
 def _given(config: Path | None, **options: Any) -> dict[str, Any]:
     """The settings that were given: those of the file, and over them the options."""
     from vtlearn.study.training import read_settings
@@ -83,7 +89,7 @@ def _given(config: Path | None, **options: Any) -> dict[str, Any]:
 def train(
     model: ModelArgument = None,
     run: Annotated[
-        str | None, typer.Option("--name", "--run", help="Name of the run [default: model and time of day].")
+        str | None, typer.Option("--name", "--run", help="Name of the run (default: model and time of day).")
     ] = None,
     root: RootOption = DEFAULT_ROOT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run --name.")] = False,
@@ -125,7 +131,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
     save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     evaluate_every: Annotated[
-        int | None, typer.Option(help="Steps between looks at the validation clips [default: epoch].")
+        int | None, typer.Option(help="Steps between looks at the validation clips (default: epoch).")
     ] = None,
     keep_last: Annotated[int | None, typer.Option(help="Newest checkpoints kept, besides the best.")] = None,
     tensorboard: Annotated[
@@ -197,7 +203,7 @@ def train(
 
 
 SourceOption = Annotated[str | None, typer.Option(help="Of a single published file: timesformer, vtn …")]
-ClipsOption = Annotated[int | None, typer.Option(help="Clips of each video [default: as published, or 1].")]
+ClipsOption = Annotated[int | None, typer.Option(help="Clips of each video (default: as published, or 1).")]
 CropsOption = Annotated[int | None, typer.Option(help="Crops of each clip, 1 or 3.")]
 AverageOption = Annotated[str | None, typer.Option(help="Average the views' logits or softmax.")]
 AtOnceOption = Annotated[int, typer.Option(min=1, help="Views in the model at a time.")]
@@ -216,7 +222,7 @@ WhichOption = Annotated[str, typer.Option(help="Of a run: the best or the last c
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a checkpoint, or a published model.")],
+    model: Annotated[str, typer.Argument(help="A run's name or folder, a checkpoint, or a published model.")],
     data: DataOption = None,
     samples_seed: SamplesOption = None,
     hard: HardOption = None,
@@ -241,7 +247,7 @@ def evaluate(
     which: WhichOption = "best",
     offline: OfflineOption = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="A table of all classes.")] = False,
-    out: Annotated[Path | None, typer.Option(help="JSON file [default: in the run's folder].")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file (default: in the run's folder).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test a model on a list of clips: rates with interval, classes, calibration, coverage."""
@@ -256,7 +262,7 @@ def evaluate(
 
     require_one_of("split", split, ("train", "val", "test"))
     require_one_of("which", which, ("best", "last"))
-    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    trained = load_trained(_place(model), source=source, labelling=labelling, which=which, offline=offline)
     if num_frames is not None:
         trained = replace(trained, num_frames=num_frames)
     if frame_stride is not None:
@@ -296,7 +302,7 @@ def evaluate(
 @app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file, of any length.")],
-    model: Annotated[str, typer.Option(help="A run, a checkpoint, or a published model.")],
+    model: Annotated[str, typer.Option(help="A run's name or folder, a checkpoint, or a published model.")],
     way: Annotated[
         str, typer.Option(help="clips, sliding (one behind the other), or whole (VTN).")
     ] = "clips",
@@ -331,7 +337,7 @@ def predict(
     from vtlearn.viz.overlay import words_of_overlay
 
     place = choose_device(device)
-    trained = load_trained(model, source=source, labelling=labelling, which=which, offline=offline)
+    trained = load_trained(_place(model), source=source, labelling=labelling, which=which, offline=offline)
     if frame_stride is not None:
         trained = replace(trained, frame_stride=frame_stride)
     if trained_positions is not None:
@@ -369,7 +375,7 @@ def predict(
 
 @app.command()
 def runs(
-    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare [default: list all].")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Runs to compare (default: list all).")] = None,
     root: RootOption = DEFAULT_ROOT,
     as_json: JsonOption = False,
 ) -> None:

@@ -18,7 +18,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from fractions import Fraction
+from decimal import Decimal
+from numbers import Real
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -290,12 +291,10 @@ def expect_equal(
 
 
 def expect_number(value: Any, *, name: str = "the result") -> float:
-    """``value`` as one float; integers, fractions, NumPy numbers, tensors of one element are welcome."""
+    """``value`` as one float; integers, fractions, NumPy numbers and tensors of one element are welcome."""
     if isinstance(value, (Tensor, np.ndarray)) and math.prod(value.shape) == 1:
         return float(value.item())
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, Fraction, np.integer, np.floating)
-    ):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Decimal)):
         _wrong_type(value, "a number", name)
     return float(value)
 

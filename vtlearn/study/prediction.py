@@ -27,6 +27,7 @@ WAYS = ("clips", "sliding", "whole")
 
 _BAR = 30
 _PLAYED = 4  # frames a second of an overlay: slow enough to look at
+_SHOWN = 256  # pixels a side up to which an overlay's frames are enlarged: large enough to look at
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,9 @@ def write_overlay(
     trained.model.to(place)
     clip = trained.normalise(square).to(place)
     heat = frame_attention(trained.model, clip, torch.tensor([indices], device=place))
-    shown = overlay_frames(square[0].permute(0, 2, 3, 1).contiguous(), heat)
+    seen = square[0].permute(0, 2, 3, 1)
+    times = max(1, _SHOWN // trained.crop)  # whole times, so that the pixels stay those that the model saw
+    shown = overlay_frames(seen.repeat_interleave(times, 1).repeat_interleave(times, 2), heat)
     height, width = (max(2, side - side % 2) for side in shown.shape[1:3])  # the encoder wants even sides
     encode_video(out, shown[:, :height, :width].numpy(), _PLAYED)
     say(f"attention over frames {indices[0]} to {indices[-1]}: {out}")

@@ -101,7 +101,8 @@ def load_trained(
     """A checkpoint of ours (its folder, or the run's), or a published model (hub name, folder or file).
 
     Args:
-        where: the folder of a run, of a checkpoint, or anything :func:`vtlearn.models.load_published` takes.
+        where: the folder of a run, of a model in a comparison's run, of a checkpoint, or anything
+            :func:`vtlearn.models.load_published` takes.
         source: for a single published file, see there.
         labelling: for a model with several heads.
         which: "best" or "last" checkpoint of a run.
@@ -114,8 +115,9 @@ def load_trained(
     folder = Path(where)
     if (folder / ABOUT).is_file() or (folder / CHECKPOINTS).is_dir():
         return _from_checkpoint(run_checkpoint(folder, which), labelling)
-    if (folder / SUMS).is_file() or (folder / "checkpoint.json").is_file():
-        return _from_checkpoint(folder, labelling)
+    for checkpoint in (folder, folder / "model"):  # a comparison keeps each model's weights in the latter
+        if (checkpoint / SUMS).is_file() or (checkpoint / "checkpoint.json").is_file():
+            return _from_checkpoint(checkpoint, labelling)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder}: no run, no checkpoint and no published model in it")
     return _from_published(where, source, offline)

@@ -189,13 +189,17 @@ def _bars(axes: Axes, scores: np.ndarray, weights: np.ndarray, names: Sequence[s
 
 
 def _values(axes: Axes, values: np.ndarray, weights: np.ndarray, names: Sequence[str]) -> None:
-    output = weights @ values
+    output, centre = weights @ values, values.mean(axis=0)
     for index, (name, value, weight) in enumerate(zip(names, values, weights, strict=True)):
         axes.plot(*zip(value, output, strict=True), color=MUTED, linewidth=0.3 + 5 * weight, alpha=0.35)
         axes.plot(
             value[:1], value[1:], marker=marker_of(index), color=colour_of(index), markersize=8, label=name
         )
-        axes.text(value[0] + 0.14, value[1] + 0.14, name, color=ink_of(colour_of(index)), fontsize=10)
+        away = value - centre  # the lines run inwards, so the name stands outside
+        away = value + 0.29 * away / max(float(np.hypot(*away)), 1e-9)
+        axes.text(
+            away[0], away[1], name, color=ink_of(colour_of(index)), ha="center", va="center", fontsize=10
+        )
     axes.plot(output[:1], output[1:], marker="X", color="black", markersize=11, label="output")
     axes.set_title("values, and their weighted mean ✖", fontsize=9)
     _plane(axes)

@@ -22,6 +22,17 @@ def mean_frame(clip):
         total += frame
     return total / len(clip)
 """,
+    "numpy": """
+def mean_frame(clip):
+    return torch.from_numpy(clip.numpy().mean(axis=0))
+""",
+    "running mean on a copy": """
+def mean_frame(clip):
+    mean = clip[0].clone()
+    for t in range(1, len(clip)):
+        mean += (clip[t] - mean) / (t + 1)
+    return mean
+""",
 }
 
 MEAN_FRAME_SUM = """
@@ -51,6 +62,17 @@ def mean_frame(clip):
         total += frame
     return total / len(clip)
 """
+MEAN_FRAME_SQUEEZED = """
+def mean_frame(clip):
+    return clip.mean(dim=0).squeeze()
+"""
+MEAN_FRAME_HALVED = """
+def mean_frame(clip):
+    mean = clip[0]
+    for frame in clip[1:]:
+        mean = (mean + frame) / 2
+    return mean
+"""
 
 CONTACT_SHEET = {
     "einops": '''
@@ -75,6 +97,11 @@ def contact_sheet(clip):
         for c in range(channels):
             sheet[:, k * columns : (k + 1) * columns, c] = clip[k, c]
     return sheet
+""",
+    "two patterns": """
+def contact_sheet(clip):
+    last = rearrange(clip, "t c h w -> t h w c")
+    return torch.hstack(list(last))
 """,
 }
 
@@ -102,4 +129,9 @@ def contact_sheet(clip):
 SHEET_AS_FLOAT = """
 def contact_sheet(clip):
     return rearrange(clip, "t c h w -> h (t w) c").float()
+"""
+SHEET_OF_THREE = """
+def contact_sheet(clip):
+    frames, channels, rows, columns = clip.shape
+    return clip.permute(2, 0, 3, 1).reshape(rows, frames * columns, 3)
 """

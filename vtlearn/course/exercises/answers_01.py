@@ -37,6 +37,13 @@ def uniform_frames(num_frames_in_video, num_frames):
     mirrored = [num_frames_in_video - 1 - frame for frame in first_half[: num_frames // 2]]
     return first_half + mirrored[::-1]
 """,
+    "fractions": """
+from fractions import Fraction
+
+def uniform_frames(num_frames_in_video, num_frames):
+    part = Fraction(num_frames_in_video, num_frames)
+    return tuple(int(part * i + part / 2) for i in range(num_frames))
+""",
 }
 
 UNIFORM_BOTH_ENDS = """
@@ -106,6 +113,12 @@ def strided_frames(num_frames_in_video, num_frames, frame_stride, start):
             frame = num_frames_in_video - 1
     return chosen
 """,
+    "a longer video": """
+def strided_frames(num_frames_in_video, num_frames, frame_stride, start):
+    held = num_frames * frame_stride
+    video = list(range(num_frames_in_video)) + [num_frames_in_video - 1] * held
+    return video[start::frame_stride][:num_frames]
+""",
 }
 
 STRIDED_OFF_BY_ONE = """
@@ -167,6 +180,12 @@ def seconds_covered(num_frames, frame_stride, fps):
     first, last = 0, (num_frames - 1) * frame_stride
     return (last + frame_stride - first) / fps
 """,
+    "fraction": """
+from fractions import Fraction
+
+def seconds_covered(num_frames, frame_stride, fps):
+    return Fraction(num_frames * frame_stride) / Fraction(fps)
+""",
 }
 
 SECONDS_FIRST_TO_LAST = """
@@ -196,6 +215,10 @@ def seconds_covered(num_frames, frame_stride, fps):
 SECONDS_ROUNDED = """
 def seconds_covered(num_frames, frame_stride, fps):
     return round(num_frames * frame_stride / fps, 1)
+"""
+SECONDS_AT_30 = """
+def seconds_covered(num_frames, frame_stride, fps):
+    return num_frames * frame_stride / 30
 """
 
 TO_CLIPS = {
@@ -236,6 +259,12 @@ def to_clips(frames, mean, std):
     pixels = frames.numpy().astype(np.float32) / 255
     pixels = (pixels - mean.numpy()) / std.numpy()
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 1, 4, 2, 3)))
+""",
+    "batch norm": """
+def to_clips(frames, mean, std):
+    stacked = rearrange(frames, "b t h w c -> (b t) c h w") / 255
+    normed = F.batch_norm(stacked, mean, std**2, eps=0.0)
+    return normed.unflatten(0, frames.shape[:2])
 """,
 }
 
@@ -295,6 +324,16 @@ def to_clips(frames, mean, std):
     clips = rearrange(frames, "b t h w c -> b t c h w") / 255
     return (clips - mean.mean()) / std.mean()
 """
+CLIPS_OF_THREE = """
+def to_clips(frames, mean, std):
+    clips = frames.permute(0, 1, 4, 2, 3) / 255
+    return (clips - mean.view(1, 1, 3, 1, 1)) / std.view(1, 1, 3, 1, 1)
+"""
+CLIPS_IN_HALF = """
+def to_clips(frames, mean, std):
+    clips = (frames.half() / 255 - mean.half()) / std.half()
+    return clips.permute(0, 1, 4, 2, 3)
+"""
 
 SHUFFLE_SCORE = {
     "all pairs at once": '''
@@ -344,6 +383,14 @@ def shuffle_score(clip):
     weights = (2 * torch.arange(count, dtype=torch.float64) - count + 1)[:, None]
     pairs = 2 * (weights * ordered).sum(0).mean() / (count * (count - 1))
     return torch.ones(()) if pairs < 1e-12 else steps / pairs
+""",
+    "mended nan": """
+def shuffle_score(clip):
+    frames = clip.float().flatten(1)
+    apart = (frames[:, None] - frames).abs().mean(-1)
+    count = len(frames)
+    pairs = apart.sum() / (count * count - count)
+    return torch.nan_to_num(apart.diagonal(1).mean() / pairs, nan=1.0)
 """,
 }
 
@@ -404,6 +451,15 @@ def shuffle_score(clip):
     neighbours = frames.diff(dim=0).abs().sum()
     pairs = torch.pdist(frames, p=1).sum()
     return 1.0 if pairs == 0 else float(neighbours / pairs)
+"""
+SCORE_OF_FOUR_AXES = """
+def shuffle_score(clip):
+    frames = rearrange(clip.float(), "t c h w -> t (c h w)")
+    apart = (frames[:, None] - frames).abs().mean(-1)
+    if apart.sum() == 0:
+        return 1.0
+    count = len(frames)
+    return float(apart.diagonal(1).mean() / (apart.sum() / (count * (count - 1))))
 """
 
 LOAD_ALL = {
@@ -619,5 +675,20 @@ def load_all(paths, read):
     clips = [read(path) for path in paths if path not in skipped]
     if not clips:
         raise DataError("nothing to load")
+    return clips, skipped
+"""
+LOAD_REMOVES = """
+from vtlearn.errors import DataError
+
+def load_all(paths, read):
+    clips, skipped = [], {}
+    for path in paths:
+        try:
+            clips.append(read(path))
+        except DataError as error:
+            skipped[path] = str(error)
+            paths.remove(path)
+    if not clips:
+        raise DataError("not one file can be read")
     return clips, skipped
 """

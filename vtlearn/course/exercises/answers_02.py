@@ -33,6 +33,12 @@ def attention_weights(q, k):
     scores = F.linear(q, k) / q.size(-1) ** 0.5
     return torch.exp(scores - torch.logsumexp(scores, dim=-1, keepdim=True))
 """,
+    "numpy": """
+def attention_weights(q, k):
+    scores = q.numpy() @ k.numpy().T / np.sqrt(q.shape[1])
+    positive = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return torch.from_numpy(positive / positive.sum(axis=1, keepdims=True))
+""",
 }
 
 WEIGHTS_OVER_QUERIES = """
@@ -67,6 +73,15 @@ WEIGHTS_OVERFLOW = """
 def attention_weights(q, k):
     raised = torch.exp(q @ k.T / math.sqrt(q.shape[-1]))
     return raised / raised.sum(-1, keepdim=True)
+"""
+WEIGHTS_FIXED_WIDTH = """
+def attention_weights(q, k):
+    return (q @ k.T / math.sqrt(7)).softmax(dim=-1)
+"""
+WEIGHTS_CLAMPED = """
+def attention_weights(q, k):
+    scores = (q @ k.T / math.sqrt(q.shape[1])).clamp(-50, 50)
+    return scores.exp() / scores.exp().sum(dim=-1, keepdim=True)
 """
 
 # ----------------------------------------------------------------------------------- 02.2 masked weights
@@ -108,10 +123,14 @@ def masked_weights(scores, mask):
     weights[~mask.any(dim=-1)] = 0
     return weights
 """,
-    "softmax, then shares": """
+    "logarithm of the mask": """
 def masked_weights(scores, mask):
-    kept = scores.softmax(-1) * mask
-    return kept / kept.sum(-1, keepdim=True).clamp(min=1e-12)
+    return torch.nan_to_num(F.softmax(scores + mask.to(scores.dtype).log(), dim=-1))
+""",
+    "smallest number, then the mask": """
+def masked_weights(scores, mask):
+    hidden = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return hidden.softmax(dim=-1) * mask
 """,
 }
 
@@ -148,6 +167,16 @@ MASKED_IN_PLACE = """
 def masked_weights(scores, mask):
     scores[~mask] = -math.inf
     return torch.nan_to_num(scores.softmax(dim=-1))
+"""
+MASKED_SHARED_LATE = """
+def masked_weights(scores, mask):
+    kept = scores.softmax(-1) * mask
+    return kept / kept.sum(-1, keepdim=True).clamp(min=1e-12)
+"""
+MASKED_LARGEST_OF_ALL = """
+def masked_weights(scores, mask):
+    positive = (scores - scores.amax(-1, keepdim=True)).exp() * mask
+    return torch.nan_to_num(positive / positive.sum(-1, keepdim=True))
 """
 
 # -------------------------------------------------------------------------------------- 02.3 multi-head
@@ -206,6 +235,18 @@ def multi_head(x, qkv, proj, num_heads):
     scores = torch.einsum("bihd,bjhd->bhij", heads[0], heads[1]) / (D // num_heads) ** 0.5
     out = torch.einsum("bhij,bjhd->bihd", scores.softmax(-1), heads[2]).flatten(2)
     return F.linear(out, proj.weight, proj.bias)
+""",
+    "a share of the projection a head": """
+def multi_head(x, qkv, proj, num_heads):
+    width = x.shape[-1]
+    size = width // num_heads
+    q, k, v = qkv(x).split(width, dim=-1)
+    out = proj.bias
+    for head in range(num_heads):
+        own = slice(head * size, (head + 1) * size)
+        weights = (q[..., own] @ k[..., own].mT / size**0.5).softmax(-1)
+        out = out + weights @ v[..., own] @ proj.weight[:, own].T
+    return out
 """,
 }
 
@@ -271,6 +312,12 @@ def multi_head(x, qkv, proj, num_heads):
     q, k, v = rearrange(qkv(x).detach(), "b n (three heads d) -> three b heads n d", three=3, heads=num_heads)
     out = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1) @ v
     return proj(rearrange(out, "b h n d -> b n (h d)"))
+"""
+HEADS_WITH_DROPOUT = """
+def multi_head(x, qkv, proj, num_heads):
+    q, k, v = rearrange(qkv(x), "b n (three h d) -> three b h n d", three=3, h=num_heads)
+    weights = F.dropout((q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1), 0.1)
+    return proj(rearrange(weights @ v, "b h n d -> b n (h d)"))
 """
 
 # ---------------------------------------------------------------------------------- 02.4 the encoder block
@@ -535,6 +582,11 @@ def is_order_blind(layer, x, order):
         a, b = layer(x[:, order]).numpy(), layer(x).numpy()[:, order.numpy()]
     return np.allclose(a, b, atol=1e-4)
 """,
+    "index_select": """
+def is_order_blind(layer, x, order):
+    one, other = layer(x.index_select(1, order)), layer(x).index_select(1, order)
+    return (one - other).norm() <= 1e-9 * (1 + one.norm())
+""",
 }
 
 BLIND_UNMOVED = """
@@ -565,4 +617,21 @@ def is_order_blind(layer, x, order):
 BLIND_ALWAYS = """
 def is_order_blind(layer, x, order):
     return torch.allclose(layer(x)[:, order], layer(x)[:, order], atol=1e-4)
+"""
+BLIND_FIRST_TOKEN = """
+def is_order_blind(layer, x, order):
+    return torch.allclose(layer(x[:, order])[:, 0], layer(x)[:, order][:, 0])
+"""
+BLIND_FIRST_CLIP = """
+def is_order_blind(layer, x, order):
+    return torch.allclose(layer(x[:1, order]), layer(x[:1])[:, order])
+"""
+BLIND_WIDE = """
+def is_order_blind(layer, x, order):
+    return torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=0.1)
+"""
+BLIND_OWN_ORDER = """
+def is_order_blind(layer, x, order):
+    order = torch.randperm(x.shape[1])
+    return torch.allclose(layer(x[:, order]), layer(x)[:, order])
 """

@@ -42,6 +42,12 @@ def band_mask(num_tokens, window_size, causal=False):
     near = (query - key).abs() * 2 < window_size
     return torch.logical_and(near, key <= query) if causal else near
 """,
+    "list of lists": """
+def band_mask(num_tokens, window_size, causal=False):
+    reach = (window_size - 1) // 2
+    rows = range(num_tokens)
+    return torch.tensor([[abs(i - j) <= reach and (not causal or j <= i) for j in rows] for i in rows])
+""",
 }
 
 BAND_ONE_SIDED = """
@@ -115,6 +121,14 @@ def band_mask(num_tokens, window_size, causal=False):
     reach = window_size // 2
     allowed = (offset >= -reach) & (offset <= (0 if causal else reach))
     return torch.zeros(num_tokens, num_tokens).masked_fill(~allowed, -math.inf)
+"""
+BAND_PUSHED_INWARDS = """
+def band_mask(num_tokens, window_size, causal=False):
+    mask = torch.zeros(num_tokens, num_tokens, dtype=torch.bool)
+    for i in range(num_tokens):
+        start = min(max(0, i - window_size // 2), max(0, num_tokens - window_size))
+        mask[i, start : start + window_size] = True
+    return mask.tril() if causal else mask
 """
 
 # -------------------------------------------------------------------------------- 03.2 dilation per head
@@ -247,6 +261,17 @@ def with_global(mask, global_mask):
     special = rearrange(global_mask.int(), "n -> n 1")
     return (mask.int() + special + special.T).clamp(max=1)
 """,
+    "filled": """
+def with_global(mask, global_mask):
+    return mask.masked_fill(global_mask[:, None], True).masked_fill(global_mask, True)
+""",
+    "numpy": """
+def with_global(mask, global_mask):
+    table, chosen = mask.numpy().copy(), global_mask.numpy()
+    table[chosen] = True
+    table[:, chosen] = True
+    return torch.from_numpy(table)
+""",
 }
 
 GLOBAL_ROWS_ONLY = """
@@ -285,6 +310,14 @@ def with_global(mask, global_mask):
     mask[global_mask, :] = True
     mask[:, global_mask] = True
     return mask
+"""
+GLOBAL_FIRST_ONLY = """
+def with_global(mask, global_mask):
+    wider = mask.clone()
+    if global_mask.any():
+        first = int(global_mask.int().argmax())
+        wider[first], wider[:, first] = True, True
+    return wider
 """
 
 # ------------------------------------------------------------------------------- 03.4 banded attention
@@ -355,6 +388,33 @@ def banded_attention(q, k, v, window_size):
         scores = torch.where(offset.abs() <= reach, scores, -torch.inf)
         pieces.append(scores.softmax(-1) @ v[:, low:high])
     return torch.cat(pieces, 1)
+""",
+    "numpy, query after query": """
+def banded_attention(q, k, v, window_size):
+    queries, keys, values = q.numpy(), k.numpy(), v.numpy()
+    heads, num_tokens, head_dim = queries.shape
+    reach = window_size // 2
+    out = np.zeros_like(values)
+    for h in range(heads):
+        for i in range(num_tokens):
+            near = slice(max(0, i - reach), i + reach + 1)
+            scores = keys[h, near] @ queries[h, i] / np.sqrt(head_dim)
+            shares = np.exp(scores - scores.max())
+            out[h, i] = shares / shares.sum() @ values[h, near]
+    return torch.from_numpy(out)
+""",
+    "rolled copies": """
+def banded_attention(q, k, v, window_size):
+    num_tokens, reach = q.shape[1], window_size // 2
+    place = torch.arange(num_tokens)
+    scores, shifted = [], []
+    for step in range(-reach, reach + 1):
+        one = (q * k.roll(-step, 1)).sum(-1) / math.sqrt(q.shape[-1])
+        outside = (place + step < 0) | (place + step >= num_tokens)
+        scores.append(one.masked_fill(outside, -math.inf))
+        shifted.append(v.roll(-step, 1))
+    weights = torch.stack(scores, -1).softmax(-1)
+    return sum(weights[..., c, None] * shifted[c] for c in range(window_size))
 """,
 }
 
@@ -428,6 +488,52 @@ def banded_attention(q, k, v, window_size):
         rows.append(scores.softmax(-1) @ v[:, near])
     return torch.cat(rows, dim=1)
 """
+BANDED_IN_NUMPY = """
+def banded_attention(q, k, v, window_size):
+    scores = q.numpy() @ k.numpy().transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+    place = np.arange(q.shape[1])
+    scores[:, abs(place[None] - place[:, None]) > window_size // 2] = -np.inf
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    return torch.from_numpy(shares / shares.sum(-1, keepdims=True) @ v.numpy())
+"""
+BANDED_IN_NUMPY_ROWS = """
+def banded_attention(q, k, v, window_size):
+    queries, keys, values = q.numpy(), k.numpy(), v.numpy()
+    place, out = np.arange(q.shape[1]), np.zeros_like(values)
+    for i in place:
+        scores = np.einsum("hd,hjd->hj", queries[:, i], keys) / np.sqrt(q.shape[-1])
+        scores[:, abs(place - i) > window_size // 2] = -np.inf
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        out[:, i] = np.einsum("hj,hjd->hd", shares / shares.sum(-1, keepdims=True), values)
+    return torch.from_numpy(out)
+"""
+BANDED_SHORT_SLICE = """
+def banded_attention(q, k, v, window_size):
+    reach, rows = window_size // 2, []
+    for i in range(q.shape[1]):
+        near = slice(max(0, i - reach), max(1, i + reach))
+        weights = (q[:, i : i + 1] @ k[:, near].mT / math.sqrt(q.shape[-1])).softmax(-1)
+        rows.append(weights @ v[:, near])
+    return torch.cat(rows, dim=1)
+"""
+BANDED_NEGATIVE_START = """
+def banded_attention(q, k, v, window_size):
+    reach, rows = window_size // 2, []
+    for i in range(q.shape[1]):
+        near = slice(i - reach, i + reach + 1)
+        weights = (q[:, i : i + 1] @ k[:, near].mT / math.sqrt(q.shape[-1])).softmax(-1)
+        rows.append(weights @ v[:, near])
+    return torch.cat(rows, dim=1)
+"""
+BANDED_BLOCKS = """
+def banded_attention(q, k, v, window_size):
+    blocks = []
+    for start in range(0, q.shape[1], window_size):
+        here = slice(start, start + window_size)
+        weights = (q[:, here] @ k[:, here].mT / math.sqrt(q.shape[-1])).softmax(-1)
+        blocks.append(weights @ v[:, here])
+    return torch.cat(blocks, dim=1)
+"""
 
 # ------------------------------------------------------------------------------- 03.5 receptive field
 
@@ -469,6 +575,15 @@ def receptive_field(window_sizes, dilations, num_tokens, has_global):
     if has_global:
         widening = torch.tensor(num_tokens) if len(window_sizes) > 1 else widening + 1
     return torch.clamp(1 + widening, max=num_tokens)
+""",
+    "recursion": """
+def receptive_field(window_sizes, dilations, num_tokens, has_global):
+    if has_global and len(window_sizes) > 1:
+        return num_tokens
+    if not window_sizes:
+        return 1
+    below = receptive_field(window_sizes[:-1], dilations[:-1], num_tokens, False)
+    return min(num_tokens, below + (window_sizes[-1] - 1) * dilations[-1] + int(has_global))
 """,
 }
 
@@ -530,6 +645,14 @@ def receptive_field(window_sizes, dilations, num_tokens, has_global):
     if has_global:
         return num_tokens
     return min(num_tokens, 1 + sum((size - 1) * step for size, step in zip(window_sizes, dilations)))
+"""
+FIELD_CAPPED_EARLY = """
+def receptive_field(window_sizes, dilations, num_tokens, has_global):
+    layers = zip(window_sizes, dilations)
+    field = min(num_tokens, 1 + sum((size - 1) * step for size, step in layers))
+    if has_global:
+        field = num_tokens if len(window_sizes) > 1 else field + 1
+    return field
 """
 
 # ------------------------------------------------------------------------------- 03.6 staged schedule

@@ -33,6 +33,15 @@ def patchify(images, patch_size):
 def patchify(images, patch_size):
     return F.unfold(images, kernel_size=patch_size, stride=patch_size).mT
 """,
+    "pixel_unshuffle": """
+def patchify(images, patch_size):
+    return F.pixel_unshuffle(images, patch_size).flatten(2).mT
+""",
+    "split twice": """
+def patchify(images, patch_size):
+    rows = images.split(patch_size, dim=2)
+    return torch.stack([one.flatten(1) for row in rows for one in row.split(patch_size, dim=3)], dim=1)
+""",
 }
 
 PATCH_RAW_RESHAPE = """
@@ -75,6 +84,11 @@ PATCH_CHANNEL_A_TOKEN = """
 def patchify(images, patch_size):
     return rearrange(images, "b c (h p) (w q) -> b (c h w) (p q)", p=patch_size, q=patch_size)
 """
+PATCH_UNFOLD_RESHAPED = """
+def patchify(images, patch_size):
+    patches = F.unfold(images, patch_size, stride=patch_size)
+    return patches.reshape(patches.shape[0], patches.shape[2], patches.shape[1])
+"""
 
 # ----------------------------------------------------------------------------------- 04.2 by a convolution
 
@@ -106,6 +120,10 @@ def patch_tokens(images, weight, bias, patch_size):
 def patch_tokens(images, weight, bias, patch_size):
     patches = rearrange(images, "b c (h p) (w q) -> b (h w) (c p q)", p=patch_size, q=patch_size)
     return patches @ weight.T + bias
+""",
+    "F.unfold and linear": """
+def patch_tokens(images, weight, bias, patch_size):
+    return F.linear(F.unfold(images, patch_size, stride=patch_size).mT, weight, bias)
 """,
 }
 
@@ -145,6 +163,11 @@ CONV_NOT_TRANSPOSED = """
 def patch_tokens(images, weight, bias, patch_size):
     kernel = weight.reshape(len(weight), images.shape[1], patch_size, patch_size)
     return F.conv2d(images, kernel, bias, stride=patch_size).flatten(2)
+"""
+CONV_OF_THREE = """
+def patch_tokens(images, weight, bias, patch_size):
+    kernel = weight.view(len(weight), 3, patch_size, patch_size)
+    return F.conv2d(images, kernel, bias, stride=patch_size).flatten(2).mT
 """
 
 # ------------------------------------------------------------------------- 04.3 tubelets by a matrix product
@@ -191,6 +214,13 @@ def tubelet_tokens(clips, weight, bias):
     t, p, q = weight.shape[2:]
     boxes = clips.unflatten(4, (-1, q)).unflatten(3, (-1, p)).unflatten(1, (-1, t))  # B n t C h p w q
     return torch.einsum("bntchpwq,dctpq->bnhwd", boxes, weight).flatten(1, 3) + bias
+""",
+    "tensordot": """
+def tubelet_tokens(clips, weight, bias):
+    width, channels, t, p, q = weight.shape
+    batch, frames, _, rows, columns = clips.shape
+    split = clips.reshape(batch, frames // t, t, channels, rows // p, p, columns // q, q)
+    return torch.tensordot(split, weight, dims=([3, 2, 5, 7], [1, 2, 3, 4])).flatten(1, 3) + bias
 """,
 }
 
@@ -241,6 +271,12 @@ def tubelet_tokens(clips, weight, bias):
     boxes = rearrange(mean, "b n c (h p) (w q) -> b (n h w) (c p q)", p=p, q=q)
     return boxes @ weight.sum(2).flatten(1).T + bias
 """
+TUBELET_WEIGHT_RESHAPED = """
+def tubelet_tokens(clips, weight, bias):
+    width, channels, t, p, q = weight.shape
+    boxes = rearrange(clips, "b (n t) c (h p) (w q) -> b (n h w) (c t p q)", t=t, p=p, q=q)
+    return boxes @ weight.reshape(-1, width) + bias
+"""
 
 # ---------------------------------------------------------------------------------------- 04.4 two starts
 
@@ -270,6 +306,14 @@ def tubelet_starts(kernel, num_frames):
     before = num_frames // 2
     central = F.pad(slot, (0, 0, 0, 0, before, num_frames - 1 - before))
     return [slot.expand(-1, -1, num_frames, -1, -1) / num_frames, central]
+""",
+    "in place on copies": """
+def tubelet_starts(kernel, num_frames):
+    inflated = kernel[:, :, None].repeat(1, 1, num_frames, 1, 1)
+    central = inflated.clone()
+    inflated /= num_frames
+    central[:, :, torch.arange(num_frames) != num_frames // 2] = 0
+    return [inflated, central]
 """,
 }
 
@@ -360,6 +404,11 @@ def repeat_over_time(table, num_times):
     rows = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.arange(num_times * s) % s])
     return table[:, rows]
 """,
+    "numpy": """
+def repeat_over_time(table, num_times):
+    rows = table.numpy()
+    return torch.from_numpy(np.concatenate([rows[:, :1], np.tile(rows[:, 1:], (1, num_times, 1))], axis=1))
+""",
 }
 
 REPEAT_TIME_FASTEST = """
@@ -392,6 +441,10 @@ def repeat_over_time(table, num_times):
     token, places = table[:, :1], table[:, 1:]
     rest = torch.zeros_like(places).repeat(1, num_times - 1, 1)
     return torch.cat([token, places, rest], dim=1)
+"""
+REPEAT_FIXED_PLACES = """
+def repeat_over_time(table, num_times):
+    return torch.cat([table[:, :1], table[:, 1:6].repeat(1, num_times, 1)], dim=1)
 """
 
 # ---------------------------------------------------------------------------- 04.6 positions of another size
@@ -436,6 +489,14 @@ def resize_positions(table, old, new):
     places = F.interpolate(places.mT, size=new[1], mode="linear").mT  # h w' D
     places = F.interpolate(places.permute(1, 2, 0), size=new[0], mode="linear").permute(2, 0, 1)
     return torch.cat([table[:, :1], places.reshape(1, -1, width)], dim=1)
+""",
+    "grid_sample": """
+def resize_positions(table, old, new):
+    image = table[:, 1:].mT.unflatten(2, old)
+    down, across = ((2 * torch.arange(size) + 1) / size - 1 for size in new)
+    where = torch.stack(torch.meshgrid(down, across, indexing="ij")[::-1], dim=-1)[None]
+    resized = F.grid_sample(image, where, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.cat([table[:, :1], resized.flatten(2).mT], dim=1)
 """,
 }
 
@@ -484,4 +545,9 @@ def resize_positions(table, old, new):
     image = table[:, 1:].transpose(1, 2).unflatten(2, old)
     image = F.interpolate(image, size=new, mode="bilinear")
     return torch.cat([table[:, :1], rearrange(image, "b d h w -> b (w h) d")], dim=1)
+"""
+RESIZE_FOLDED_RAW = """
+def resize_positions(table, old, new):
+    image = table[:, 1:].reshape(1, -1, *old)
+    return torch.cat([table[:, :1], F.interpolate(image, size=new, mode="bilinear").flatten(2).mT], dim=1)
 """

@@ -51,11 +51,40 @@ def check_mean_frame(mean_frame: Callable[[Tensor], Tensor]) -> None:
             "this is the median over time, not the mean": clip.median(dim=0).values,
             "this is the mean of the first and the last frame; every frame counts": (clip[0] + clip[-1]) / 2,
             "the last frame is left out: does the loop stop one too early?": clip[:-1].sum(dim=0) / 5,
+            "the last frame is left out: does a slice stop one too early?": clip[:-1].mean(dim=0),
+            "the first frame is left out: counting starts at 0": clip[1:].mean(dim=0),
+            "the frames do not weigh alike: a mean of the mean so far and the next frame halves the weight "
+            "of all before; add up first, divide once": _halved(clip),
+            "this is the largest value over time, not the mean": clip.amax(dim=0),
         },
         otherwise="add up the frames, divide by their number",
     )
     single = clip[:1]
     expect_close(call(mean_frame, single), single[0], name="the mean of a single frame")
+    grey = torch.rand(2, 1, 7, 5)
+    expect_close(
+        expect_tensor(
+            call(mean_frame, grey),
+            (1, 7, 5),
+            name="the mean frame of a grey clip, with one channel",
+            likely={
+                (
+                    7,
+                    5,
+                ): "only the time axis goes; squeeze() takes the channel axis along, since its length is 1"
+            },
+        ),
+        grey.mean(dim=0),
+        name="the mean frame of a grey clip",
+    )
+
+
+def _halved(clip: Tensor) -> Tensor:
+    """The mean of what came so far and the next frame, again and again: not the mean of all."""
+    so_far = clip[0]
+    for frame in clip[1:]:
+        so_far = (so_far + frame) / 2
+    return so_far
 
 
 def check_contact_sheet(contact_sheet: Callable[[Tensor], Tensor]) -> None:
@@ -92,8 +121,12 @@ def check_contact_sheet(contact_sheet: Callable[[Tensor], Tensor]) -> None:
         },
         otherwise="column j of frame k belongs to column k · W + j of the sheet",
     )
-    whole = torch.arange(2 * 3 * 5 * 7, dtype=torch.uint8).reshape(2, 3, 5, 7)
-    small = expect_tensor(call(contact_sheet, whole), (5, 14, 3), name="the sheet of a clip of whole numbers")
+    whole = torch.arange(2 * 2 * 5 * 7, dtype=torch.uint8).reshape(
+        2, 2, 5, 7
+    )  # no three channels: no fixed 3
+    small = expect_tensor(
+        call(contact_sheet, whole), (5, 14, 2), name="the sheet of a clip of whole numbers with two channels"
+    )
     expect(
         small.dtype == torch.uint8, f"a clip of torch.uint8 came out as {small.dtype}: only move the numbers"
     )
@@ -151,6 +184,18 @@ EXERCISES = [
                 name="wrong axis", answer=answers.MEAN_FRAME_CHANNELS, says="averages over the channels"
             ),
             WrongAnswer(name="axis kept", answer=answers.MEAN_FRAME_KEPT, says="still there with length 1"),
+            WrongAnswer(
+                name="squeezes all",
+                answer=answers.MEAN_FRAME_SQUEEZED,
+                says="only the time axis goes",
+                right_on=lambda answer: answer(torch.arange(60.0).reshape(2, 2, 3, 5)),
+            ),
+            WrongAnswer(
+                name="mean of mean and next",
+                answer=answers.MEAN_FRAME_HALVED,
+                says="do not weigh alike",
+                right_on=lambda answer: answer(torch.arange(60.0).reshape(2, 2, 3, 5)),
+            ),
             WrongAnswer(name="adds up inside the clip", answer=answers.MEAN_FRAME_IN_PLACE, says="in place"),
         ),
         what_to_see="A blurred picture: whatever stands still stays sharp, whatever moves leaves a smear.",
@@ -203,6 +248,12 @@ EXERCISES = [
                 right_on=lambda answer: answer(torch.arange(105.0).reshape(1, 3, 5, 7).repeat(2, 1, 1, 1)),
             ),
             WrongAnswer(name="scaled to 0 … 1", answer=answers.SHEET_AS_FLOAT, says="only move the numbers"),
+            WrongAnswer(
+                name="always three channels",
+                answer=answers.SHEET_OF_THREE,
+                says="is invalid for input of size",
+                right_on=lambda answer: answer(torch.arange(105.0).reshape(1, 3, 5, 7)),
+            ),
         ),
         what_to_see="Eight frames in a row, from left to right: you read the motion like a comic strip.",
     ),

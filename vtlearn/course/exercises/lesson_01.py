@@ -193,6 +193,14 @@ def check_seconds_covered(seconds_covered: Callable[[int, int, float], float]) -
                     right, 2
                 ),
                 "the result is rounded to whole seconds": float(round(right)),
+                "the result is rounded up to whole seconds": float(math.ceil(right)),
+                "every video is taken for one of 30 frames per second; its own rate is handed in as fps": (
+                    frames * stride / 30
+                ),
+                "the rate is cut to a whole number; 29.97 frames per second are not 29": (
+                    frames * stride / int(fps)
+                ),
+                "these are milliseconds; the contract asks for seconds": 1000 * right,
             },
             otherwise="count the frames of the video that the clip stands for, and divide by their rate",
             rtol=1e-6,
@@ -221,6 +229,10 @@ def check_to_clips(to_clips: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None
         },
     )
     expect_finite(clips, name="the batch of clips")
+    expect(
+        clips.dtype in (torch.float32, torch.float64),
+        f"the batch of clips is of type {clips.dtype}, too coarse here: compute with torch.float32",
+    )
     pixels = frames.double().permute(0, 1, 4, 2, 3)
     m, s = mean.double().view(3, 1, 1), std.double().view(3, 1, 1)
     scaled = pixels / 255
@@ -275,6 +287,20 @@ def check_to_clips(to_clips: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None
             / std.double()
         },
     )
+    four = torch.randint(0, 256, (1, 2, 5, 3, 4), dtype=torch.uint8)  # no three channels: no fixed 3
+    means, deviations = torch.tensor([0.3, 0.45, 0.6, 0.2]), torch.tensor([0.2, 0.25, 0.4, 0.3])
+    expect_close(
+        expect_tensor(
+            call(to_clips, four, means, deviations),
+            (1, 2, 4, 5, 3),
+            kind="float",
+            name="a clip with four channels",
+        ),
+        (four.double() / 255 - means).div(deviations).permute(0, 1, 4, 2, 3),
+        name="a clip with four channels",
+        otherwise="take the number of channels from the frames",
+        atol=1e-4,
+    )
 
 
 # 01.5: order
@@ -326,6 +352,10 @@ def check_shuffle_score(shuffle_score: Callable[[Tensor], float]) -> None:
         expect_number(call(shuffle_score, whole.float())),
         name="the score of a clip of bytes",
         otherwise="bytes wrap round, and 3 - 5 is 254 for a uint8: make floats before you subtract",
+    )
+    flat = torch.rand(5, 7).cumsum(0)
+    _expect_score(
+        call(shuffle_score, flat), flat, "the score of frames that are rows of numbers, (T, numbers)"
     )
 
 
@@ -731,6 +761,12 @@ EXERCISES = [
                 says="hand back the exact number",
                 right_on=lambda answer: answer(60, 2, 30.0),
             ),
+            WrongAnswer(
+                name="always 30 a second",
+                answer=answers.SECONDS_AT_30,
+                says="taken for one of 30 frames per second",
+                right_on=lambda answer: answer(7, 3, 30.0),
+            ),
         ),
         what_to_see="8 frames with stride 32 at 30 frames per second: about 8.5 seconds.",
     ),
@@ -748,7 +784,7 @@ EXERCISES = [
             "bytes become numbers from 0 to 1 (255 becomes 1); then each channel has its mean subtracted "
             "and is "
             "divided by its std",
-            "returns floats of shape `(B, T, C, H, W)`",
+            "returns floats (torch.float32 or wider) of shape `(B, T, C, H, W)`",
             "does not change its arguments",
         ),
         stub='''
@@ -814,6 +850,13 @@ EXERCISES = [
             WrongAnswer(
                 name="one mean for all", answer=answers.CLIPS_ONE_MEAN, says="each channel has its own"
             ),
+            WrongAnswer(
+                name="always three channels",
+                answer=answers.CLIPS_OF_THREE,
+                says="is invalid for input of size 4",
+                right_on=lambda answer: answer(*_grey_clip()),
+            ),
+            WrongAnswer(name="half precision", answer=answers.CLIPS_IN_HALF, says="too coarse"),
         ),
         what_to_see="Mean near 0, and a picture that looks right once the normalising is undone.",
     ),
@@ -903,6 +946,12 @@ EXERCISES = [
                 answer=answers.SCORE_SUMS,
                 says="these are sums",
                 right_on=lambda answer: answer(torch.tensor([[0.2, 0.7], [0.9, 0.1]])),
+            ),
+            WrongAnswer(
+                name="only (T, C, H, W)",
+                answer=answers.SCORE_OF_FOUR_AXES,
+                says="raised EinopsError",
+                right_on=lambda answer: answer(torch.arange(30.0).square().reshape(5, 1, 2, 3)),
             ),
         ),
         what_to_see=(
@@ -1007,6 +1056,11 @@ EXERCISES = [
                 answer=answers.LOAD_TWICE,
                 says="read each once",
                 right_on=lambda answer: answer(list(_ON_DISK), _Reader(_ON_DISK)),
+            ),
+            WrongAnswer(
+                name="removes from the list it walks along",
+                answer=answers.LOAD_REMOVES,
+                says="clips came back; of 6 files",
             ),
         ),
         what_to_see="As many clips as whole files, and each broken file by name with its reason.",

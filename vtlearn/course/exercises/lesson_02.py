@@ -103,6 +103,24 @@ def check_attention_weights(attention_weights: Callable[..., Tensor]) -> None:
         "largest score first",
     )
     expect_close(sharp, torch.eye(2), name="the table of weights of long queries")
+    many, near = 20 * torch.randn(11, 5, dtype=torch.float64), 20 * torch.randn(2, 5, dtype=torch.float64)
+    near[1] = near[0] + 0.01  # two keys side by side: large scores that hardly differ
+    scores = many @ near.T / math.sqrt(5)
+    expect_close(
+        expect_tensor(
+            call(attention_weights, many, near), (11, 2), name="the table of weights of 11 queries"
+        ),
+        scores.softmax(-1),
+        name="the table of weights of 11 queries and 2 keys, d = 5",
+        likely={
+            "large scores are cut off, so keys that fit differently get the same weight; subtract the row's "
+            "largest score instead": scores.clamp(-50, 50).softmax(-1),
+            "the scores are divided by a fixed number; take the root of the width that came in": (
+                (scores * math.sqrt(5 / head_dim)).softmax(-1)
+            ),
+        },
+        otherwise="take all sizes from q and k",
+    )
     wide = [torch.randn(size, 2, dtype=torch.float64) for size in (1, 1)]
     single = expect_tensor(call(attention_weights, *wide), (1, 1), name="the weight of a single key")
     expect_close(single, torch.ones(1, 1), name="the weight of a single key", otherwise="it takes all")
@@ -213,6 +231,22 @@ def check_masked_weights(masked_weights: Callable[..., Tensor]) -> None:
             "−∞": torch.tensor([[0.0, 0.0, 1.0]]),
             "where all scores are far below 0 all weight is lost: subtract the largest allowed score before "
             "the exponential, or use −∞ and a softmax": torch.zeros(1, 3),
+        },
+    )
+    high = torch.tensor([[0.0, 1.0, 300.0]])
+    rest = expect_tensor(
+        call(masked_weights, high, torch.tensor([[True, True, False]])), (1, 3), name="the weights"
+    )
+    expect_finite(
+        rest, name="the weights beside a forbidden score of 300", reason="the forbidden key took all"
+    )
+    expect_close(
+        rest,
+        torch.tensor([[1 / (1 + math.e), math.e / (1 + math.e), 0.0]]),
+        name="the weights beside a forbidden score of 300",
+        likely={
+            "the forbidden key takes all the weight before it is taken out, and nothing is left to share: "
+            "take it out first, also where you subtract the largest score": torch.zeros(1, 3),
         },
     )
 
@@ -356,6 +390,7 @@ def check_multi_head(multi_head: Callable[..., Tensor]) -> None:
         },
     )
     expect_finite(out, name="the output")
+    expect_the_same_again(out, call(multi_head, x, qkv, proj, heads))
     with torch.no_grad():
         expect_close(
             out,
@@ -372,6 +407,16 @@ def check_multi_head(multi_head: Callable[..., Tensor]) -> None:
             )
             expect_close(one, attend_in_heads(z, *layers, few), name=f"the output of {few} heads")
     check_gradient_of_heads(multi_head)
+
+
+def expect_the_same_again(once: Tensor, again: Any) -> None:
+    """A second call on the same tokens gives the same: nothing is drawn at random."""
+    if isinstance(again, Tensor) and again.shape == once.shape:
+        expect(
+            torch.allclose(once, again, rtol=1e-4, atol=1e-5),
+            "two calls on the same tokens give different results: is there dropout in it, or a layer made "
+            "anew?",
+        )
 
 
 def check_gradient_of_heads(multi_head: Callable[..., Tensor]) -> None:
@@ -536,6 +581,9 @@ class Parts:
             "the MLP is missing: this is the first step alone": after,
             "the attention is missing: this is the MLP alone": after_mlp,
             "there is a third sum too many: x is added once more at the end": self.right(x) + x,
+            "the MLP ends with a GELU; the only one stands between its two layers": (
+                after + F.gelu(mlp(two(after)))
+            ),
         }
 
 
@@ -561,6 +609,9 @@ def check_encoder_block(block_class: Callable[..., Any]) -> None:
     attention.calls = 0
     out = Parts.shape_of_output(call(block, x), x)
     expect_finite(out, name="the block's output")
+    seen = attention.calls
+    expect_the_same_again(out, call(block, x))
+    attention.calls = seen
     expect(
         attention.calls == 1,
         f"the attention is called {attention.calls} times; it is called once, on the normed tokens",
@@ -615,7 +666,7 @@ def output_with_an_idle_mlp(answer: Callable[..., Any]) -> Tensor:
 
 def check_attention_cost(attention_cost: Callable[..., Any]) -> None:
     """Sizes that are all different, then a clip of ViT's size, then one token."""
-    for n, width, heads in ((13, 10, 5), (197, 768, 12), (1, 6, 2)):
+    for n, width, heads in ((13, 35, 5), (197, 768, 12), (1, 6, 2)):
         size = width // heads
         operations, numbers = two_counts(call(attention_cost, n, width, heads))
         pairs = n * n
@@ -648,6 +699,9 @@ def check_attention_cost(attention_cost: Callable[..., Any]) -> None:
                     2 * right
                 ),
                 "the products grow with N², not with N": projections + 2 * n * width,
+                "the biases are counted; the contract leaves them out": right + 4 * n * width,
+                "the softmax is counted; the contract leaves it out": right + heads * pairs,
+                "only half of everything is counted: four projections, and two products": right // 2,
                 "every projection is counted for each pair; it runs once a token": (
                     4 * pairs * width**2 + products
                 ),
@@ -732,6 +786,19 @@ def _read_backwards(x: Tensor) -> Tensor:
     return x.flip(1)
 
 
+def _with_faint_positions(x: Tensor) -> Tensor:
+    return x + 0.03 * torch.linspace(0, 1, x.shape[1], dtype=x.dtype)[None, :, None]
+
+
+def _last_token_marked(x: Tensor) -> Tensor:
+    return torch.cat([x[:, :-1], x[:, -1:] + 1], dim=1)
+
+
+def _mean_of_pairs(x: Tensor) -> Tensor:
+    pairs = x[:, :6].unflatten(1, (3, 2)).mean(2).repeat_interleave(2, 1)
+    return x + torch.cat([pairs, x[:, 6:]], dim=1)
+
+
 def _sum_over_clips(x: Tensor) -> Tensor:
     return x.cumsum(0)
 
@@ -747,6 +814,8 @@ LAYERS: tuple[tuple[Layer, bool, str], ...] = (
     (_mean_so_far, False, "a layer that takes the mean of all tokens so far"),
     (_neighbour, False, "a layer that adds each token's neighbour"),
     (_read_backwards, False, "a layer that turns the sequence round"),
+    (_with_faint_positions, False, "a layer that adds faint positions"),
+    (_last_token_marked, False, "a layer that adds 1 to the last token alone"),
 )
 
 
@@ -769,6 +838,14 @@ def blind_slips(x: Tensor, order: Tensor) -> dict[str, list[bool]]:
         "a sum in another order rounds differently: compare with a tolerance, not exactly": (
             verdicts(lambda layer: torch.equal(layer(x[:, order]), layer(x)[:, order]))
         ),
+        "the tolerance is so wide that faint differences pass: rounding in float64 is far below 0.000001": (
+            verdicts(lambda layer: torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=0.1))
+        ),
+        "only some of the tokens are compared, or under an order of your own: compare all of them, shuffled "
+        "by `order`": verdicts(lambda layer: close(layer(x[:, order])[:, 0], layer(x)[:, order][:, 0])),
+        "only the first clip is looked at; compare all": verdicts(
+            lambda layer: close(layer(x[:1, order]), layer(x[:1])[:, order])
+        ),
         "only a summary over the tokens is compared; compare token by token": (
             verdicts(lambda layer: close(layer(x[:, order]).mean(1), layer(x).mean(1)))
         ),
@@ -784,9 +861,10 @@ def blind_slips(x: Tensor, order: Tensor) -> dict[str, list[bool]]:
 
 
 def check_is_order_blind(is_order_blind: Callable[..., Any]) -> None:
-    """Ten layers, half of them blind, under an order that is not its own inverse; then another order."""
+    """Many layers, some of them blind, under an order that is not its own inverse; then other orders."""
     order = torch.tensor([3, 4, 5, 6, 0, 1, 2])
     x = torch.randn(7, 7, 7, dtype=torch.float64)  # all sizes alike, so that a wrong axis shows in values
+    x[0] = x[0, :1]  # a first clip that stands still: shuffling it changes nothing
     found = [truth_of(call(is_order_blind, layer, x, order)) for layer, _, _ in LAYERS]
     slips = blind_slips(x, order) | {
         "the clips of the batch are shuffled: the tokens are axis 1 of (B, N, D)": [
@@ -807,6 +885,16 @@ def check_is_order_blind(is_order_blind: Callable[..., Any]) -> None:
     for layer, blind, name in LAYERS:
         verdict = truth_of(call(is_order_blind, layer, thin, torch.tensor([3, 0, 6, 1, 2, 5, 4])))
         expect(verdict == blind, f"of {name} on a clip of shape (2, 7, 3) this says {verdict}")
+    for order, blind, kind in (
+        (torch.tensor([4, 5, 0, 1, 3, 2, 6]), True, "keeps the pairs together"),
+        (torch.tensor([0, 2, 1, 3, 4, 5, 6]), False, "tears two pairs apart"),
+    ):
+        verdict = truth_of(call(is_order_blind, _mean_of_pairs, thin, order))
+        expect(
+            verdict == blind,
+            f"of a layer that adds the mean of tokens 0 and 1, of 2 and 3, of 4 and 5, this says {verdict} "
+            f"for an order that {kind}: shuffle by the `order` that is handed in, not by one of your own",
+        )
 
 
 def truth_of(value: Any) -> bool:
@@ -924,6 +1012,18 @@ EXERCISES = [
                 says="overflows",
                 right_on=lambda answer: answer(_random(3, 7), _random(5, 7)),
             ),
+            WrongAnswer(
+                name="a fixed width",
+                answer=answers.WEIGHTS_FIXED_WIDTH,
+                says="divided by a fixed number",
+                right_on=lambda answer: answer(torch.eye(7), torch.eye(7)),
+            ),
+            WrongAnswer(
+                name="scores cut off",
+                answer=answers.WEIGHTS_CLAMPED,
+                says="large scores are cut off",
+                right_on=lambda answer: answer(torch.eye(3), torch.eye(3)),
+            ),
         ),
         not_by=FORWARDS_TO_ATTENTION,
         what_to_see="A table whose rows sum to 1; each query's best key is its palest cell.",
@@ -943,7 +1043,8 @@ EXERCISES = [
             "forbidden ones were not there",
             "a forbidden key has weight 0, whatever its score",
             "a row that may attend to nothing is all zeros: no nan, and no weight on forbidden keys",
-            "that holds as well where all scores of a row lie several hundreds below 0",
+            "that holds as well where the allowed scores of a row lie several hundreds below 0, or a "
+            "forbidden one several hundreds above them",
             "`scores` itself is not changed",
         ),
         stub='''
@@ -1009,6 +1110,18 @@ EXERCISES = [
                 says="in place",
                 right_on=lambda answer: answer(_random(5, 7), torch.ones(5, 7).bool()),
             ),
+            WrongAnswer(
+                name="softmax, then shares",
+                answer=answers.MASKED_SHARED_LATE,
+                says="takes all the weight before it is taken out",
+                right_on=lambda answer: answer(_random(5, 7), _few_allowed()),
+            ),
+            WrongAnswer(
+                name="largest of all subtracted",
+                answer=answers.MASKED_LARGEST_OF_ALL,
+                says="takes all the weight before it is taken out",
+                right_on=lambda answer: answer(_random(5, 7), _few_allowed()),
+            ),
         ),
         not_by=FORWARDS_TO_ATTENTION,
         what_to_see="Zeros where the mask forbids, rows that sum to 1, and one row of zeros.",
@@ -1022,7 +1135,8 @@ EXERCISES = [
         minutes=25,
         why="This is the attention of every model in the course; a wrong reshape here fails in silence.",
         contract=(
-            "`x` holds tokens, `(B, N, D)`; `qkv` is an `nn.Linear` from D to 3 · D, `proj` one from D to D; "
+            "`x` holds tokens, `(B, N, D)`, float32 or float64 as the layers are; `qkv` is an `nn.Linear` "
+            "from D to 3 · D, `proj` one from D to D; "
             "`num_heads` divides D, and a head has width d = D / heads",
             "the output of `qkv` is first q, then k, then v; each is head after head: `(3, heads, d)`",
             "every head attends by itself, each token to all tokens of its clip, with scores divided by √d",
@@ -1106,6 +1220,7 @@ EXERCISES = [
                 says="no gradient reaches qkv",
                 right_on=lambda answer: _heads(answer, 3, 6),
             ),
+            WrongAnswer(name="dropout", answer=answers.HEADS_WITH_DROPOUT, says="is there dropout in it"),
         ),
         not_by=FORWARDS_TO_ATTENTION,
         what_to_see="The same output as the library's MultiHeadAttention with the same weights.",
@@ -1321,6 +1436,12 @@ EXERCISES = [
                 says="True of every layer",
                 right_on=lambda answer: bool(answer(_attend, _random(2, 5, 3), _swap(5))),
             ),
+            WrongAnswer(
+                name="first token only", answer=answers.BLIND_FIRST_TOKEN, says="only some of the tokens"
+            ),
+            WrongAnswer(name="first clip only", answer=answers.BLIND_FIRST_CLIP, says="only the first clip"),
+            WrongAnswer(name="wide tolerance", answer=answers.BLIND_WIDE, says="the tolerance is so wide"),
+            WrongAnswer(name="an order of one's own", answer=answers.BLIND_OWN_ORDER, says="of your own"),
         ),
         what_to_see="True for attention alone, False as soon as positions are added.",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,8 @@ def offsets(num_tokens: int) -> Tensor:
 def check_band_mask(band_mask: Callable[..., Tensor]) -> None:
     """A middle-sized band, its causal half, then the limits: windows of one and wider than the sequence."""
     size, window, reach = 17, 7, 3
-    offset = offsets(size)
+    offset, key = offsets(size), torch.arange(size)
+    pushed = (key[:, None] - reach).clamp(0, size - window)
     band = expect_mask(call(band_mask, size, window), (size, size), name="the mask")
     diagonal = band.diagonal()
     expect(
@@ -92,6 +94,11 @@ def check_band_mask(band_mask: Callable[..., Tensor]) -> None:
             ),
             "the window wraps round the ends: the first token is no neighbour of the last": circle,
             "every pair is allowed: where does window_size come in?": torch.ones(size, size),
+            "blocks without overlap: each query has a window of its own, centred on it": (
+                key // window == key[:, None] // window
+            ),
+            "near the ends the window is pushed inwards to keep its size; keys that do not exist are not "
+            "replaced by others": (key >= pushed) & (key < pushed + window),
         },
         otherwise="key j is allowed for query i where |i − j| is at most (window_size − 1) / 2",
     )
@@ -130,11 +137,12 @@ def check_dilated_masks(dilated_masks: Callable[..., Tensor]) -> None:
     size, window, dilations = 19, 5, [1, 3, 2]
     offset, reach = offsets(size), 2
     step = torch.tensor(dilations)[:, None, None]
+    reaches = range(-reach, reach + 1)
     key = torch.arange(size)
     masks = expect_mask(
         call(dilated_masks, size, window, dilations),
         (3, size, size),
-        name="the masks",
+        name="the table of masks",
         likely={
             (size, size, 3): "the heads come first: (heads, N, N)",
             (size, size): "one mask for all heads together; each head keeps a mask of its own",
@@ -143,11 +151,15 @@ def check_dilated_masks(dilated_masks: Callable[..., Tensor]) -> None:
     )
     gaps = (offset % step == 0) & (offset.abs() <= reach * step)
     more = step + 1
+    wrapped = torch.stack(
+        [torch.stack([key[:, None] == (key + c * d) % size for d in dilations]) for c in reaches]
+    )
+    wrapped = wrapped.any(0).mT
     first, widest = dilations[0], max(dilations)
     expect_close(
         masks,
         gaps,
-        name="the masks",
+        name="the table of masks",
         likely={
             "the windows are wider, but without gaps: only every dilation-th position is a key": (
                 offset.abs() <= reach * step
@@ -169,6 +181,16 @@ def check_dilated_masks(dilated_masks: Callable[..., Tensor]) -> None:
             "the heads are in reverse order": gaps.flip(0),
             "all masks are the wrong way round: True means may attend": ~gaps,
             "this is a causal window; without causal both sides of the query count": gaps & (offset <= 0),
+            "the gaps are there, but no window: where does window_size come in?": offset % step == 0,
+            "too wide: half of window_size belongs to each side": (
+                (offset % step == 0) & (offset.abs() <= window * step)
+            ),
+            "the window starts at the query; it must be centred on it": (
+                (offset % step == 0) & (offset >= 0) & (offset < window * step)
+            ),
+            "the query itself is missing from its window": gaps & (offset != 0),
+            "the dilations were sorted; head h has dilations[h]": gaps[[0, 2, 1]],
+            "the window wraps round the ends: the first token is no neighbour of the last": wrapped,
             "the dilation is ignored: all heads see the plain window": (
                 (offset.abs() <= reach).repeat(3, 1, 1)
             ),
@@ -180,9 +202,11 @@ def check_dilated_masks(dilated_masks: Callable[..., Tensor]) -> None:
         far, torch.eye(5)[None], otherwise="with gaps longer than the sequence each token sees only itself"
     )
     expect_close(
-        expect_mask(call(dilated_masks, 7, 3, [2, 2]), (2, 7, 7), name="the masks of two equal heads"),
+        expect_mask(
+            call(dilated_masks, 7, 3, [2, 2]), (2, 7, 7), name="the table of masks of two equal heads"
+        ),
         ((offsets(7) % 2 == 0) & (offsets(7).abs() <= 2)).repeat(2, 1, 1),
-        name="the masks of two equal heads",
+        name="the table of masks of two equal heads",
     )
 
 
@@ -199,6 +223,10 @@ def check_with_global(with_global: Callable[[Tensor, Tensor], Tensor]) -> None:
     rows, columns = chosen[:, None].expand(size, size), chosen[None, :].expand(size, size)
     first = torch.zeros_like(window)
     first[0], first[:, 0] = True, True
+
+    def only(one: int) -> Tensor:
+        return (torch.arange(size) == one)[:, None] | (torch.arange(size) == one)
+
     wider = expect_mask(call(with_global, window, chosen), (size, size), name="the mask")
     expect_close(
         wider,
@@ -224,6 +252,17 @@ def check_with_global(with_global: Callable[[Tensor, Tensor], Tensor]) -> None:
             ),
             "nothing was added to the mask": window,
             "rows and columns of the window are exchanged": window.T | rows | columns,
+            "only the first of several global tokens counts here": window | only(4),
+            "only the last of several global tokens counts here": window | only(9),
+            "the window was mirrored at the diagonal: add the columns of the global tokens alone": (
+                (window | rows) | (window | rows).T
+            ),
+            "a pair has to obey all rules here; one is enough: join them with or, not with and": (
+                window & rows & columns
+            ),
+            "pairs that two rules allow are now forbidden: join the rules with or, not with exclusive or": (
+                window ^ rows ^ columns
+            ),
         },
         otherwise="a pair is allowed where the mask allows it, or its query is global, or its key is",
     )
@@ -257,7 +296,7 @@ def band_slips(q: Tensor, k: Tensor, v: Tensor, window: int) -> dict[str, Tensor
     """What the usual slips in a banded computation give, with a sentence for each."""
     size, head_dim = q.shape[1:]
     reach, scale = window // 2, head_dim**-0.5
-    offset = offsets(size)
+    offset, number = offsets(size), torch.arange(size)
     band = offset.abs() <= reach
     place = torch.arange(size)[:, None] + torch.arange(window) - reach
     inside = (place >= 0) & (place < size)
@@ -309,6 +348,14 @@ def band_slips(q: Tensor, k: Tensor, v: Tensor, window: int) -> dict[str, Tensor
         ),
         "queries and keys are exchanged": dense_attention(k, q, v, band, scale),
         "the softmax is missing: these are raw scores times values": read(scores),
+        "too narrow by one at the far end: a slice stops before its end, so it ends at i + reach + 1": (
+            dense_attention(q, k, v, (offset >= -reach) & (offset < reach), scale)
+        ),
+        "blocks without overlap: each query has a window of its own, centred on it": (
+            dense_attention(q, k, v, number // window == number[:, None] // window, scale)
+        ),
+        "the first queries get nothing: a slice with a negative start counts from the end; begin at "
+        "max(0, …)": (dense_attention(q, k, v, band, scale) * (number >= reach)[:, None]),
     }
 
 
@@ -363,25 +410,53 @@ def check_banded_attention(banded_attention: Callable[..., Tensor]) -> None:
 
 
 def check_footprint(banded_attention: Callable[..., Tensor]) -> None:
-    """No tensor of n²/2 numbers, and twice the length stores about twice as much, not four times."""
+    """No table of n²/2 numbers, in torch, NumPy or lists; twice the length stores about twice as much."""
     length, window = 598, 3
     long = [torch.randn(1, length, 2) for _ in range(3)]
     call(banded_attention, *long, window)  # an error at this length gets its sentence here
     twice = footprint(banded_attention, *long, window)
     once = footprint(banded_attention, *(tensor[:, : length // 2].clone() for tensor in long), window)
+    whole = (
+        "the values are right, but this stores the whole n × n table: make only the w scores of each query "
+    )
     expect(
         twice.largest < length**2 // 2,
-        "the values are right, but this stores the whole n × n table: make only the w scores of each query "
-        f"(for n = {length} the largest tensor has {twice.largest:,} numbers)",
+        f"{whole}(for n = {length} the largest tensor has {twice.largest:,} numbers)",
     )
     expect(
-        twice.total < 3 * once.total,
+        bytes_outside_torch(banded_attention, *long, window) < 4 * length**2 // 2,
+        f"{whole}(for n = {length} arrays or lists beside torch hold as much)",
+    )
+    piecewise = "every query still meets every key, piece by piece"
+    expect(
+        twice.total < 3 * max(once.total, 1),
         "the values are right, and no single tensor is large, but twice the length stores about "
-        f"{twice.total / once.total:.1f} times as much: every query still meets every key, piece by piece",
+        f"{twice.total / max(once.total, 1):.1f} times as much: {piecewise}",
+    )
+    q, k, v = long
+    spoilt = v.clone()
+    spoilt[:, -20] = math.nan  # far from queries 20 to 60; a value that is not read cannot spoil them
+    far = call(banded_attention, q, k, spoilt, window)
+    expect(
+        not bool(torch.isnan(far[:, 20:60]).any()),
+        "the values are right, and no single table is large, but a value that is nan spoils outputs more "
+        f"than 500 tokens away: {piecewise}, and a weight of 0 times nan is nan",
     )
 
 
-# ------------------------------------------------------------------------------------------------- 03.5
+def bytes_outside_torch(function: Callable[..., Any], *args: Any) -> int:
+    """The most memory that Python and NumPy held during one call; what torch holds is not among it."""
+    was_tracing = tracemalloc.is_tracing()
+    if not was_tracing:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        function(*args)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not was_tracing:
+            tracemalloc.stop()
 
 
 def check_receptive_field(receptive_field: Callable[..., int]) -> None:
@@ -454,12 +529,27 @@ def check_receptive_field(receptive_field: Callable[..., int]) -> None:
             "one layer is not enough: the global token has not read anything yet; the query sees its window "
             "and the global token itself": 211,
             "a query sees its window and the global token: one position more": 9,
+            "positions in gaps are left out; the field reaches from the first to the last, gaps included": 6,
         },
     )
     expect_equal(
-        ask([3, 3, 3], [1, 1, 1], 53, True), 53, name="the field of three layers with a global token"
+        ask([3, 3, 3], [1, 1, 1], 53, True),
+        53,
+        name="the field of three layers with a global token",
+        likely={
+            "this knows the rule for two layers alone; with three everything is seen as well": 8,
+            "the length of another sequence comes back: everything is num_tokens": 211,
+        },
     )
-    expect_equal(ask([9], [1], 5, True), 5, name="the field on a sequence shorter than the window")
+    expect_equal(
+        ask([9], [1], 5, True),
+        5,
+        name="the field on a sequence shorter than the window",
+        likely={
+            "the global token is added after the cap: take the smaller of field and num_tokens last": 6,
+            "the field is larger than the sequence: it cannot exceed num_tokens": 10,
+        },
+    )
 
 
 # ------------------------------------------------------------------------------------------------- 03.6
@@ -477,6 +567,8 @@ def read_plan(value: Any, phases: int, name: str) -> list[tuple[int, int, float]
         or not hasattr(value, "__iter__")
     ):
         raise Mistake(f"{name} is a {type(value).__name__}, expected a list with one entry a phase")
+    if len(value) == 3 != phases and all(hasattr(row, "__len__") and len(row) == phases for row in value):
+        raise Mistake(f"{name} is three columns; hand back one (length, window_size, learning_rate) a phase")
     if len(value) != phases:
         reason = ": a phase that would be too long is shortened, not dropped" if len(value) < phases else ""
         raise Mistake(f"{name} has {len(value)} phases, expected {phases}{reason}")
@@ -660,6 +752,12 @@ EXERCISES = [
                 right_on=lambda answer: answer(11, 5),
             ),
             WrongAnswer(name="additive mask", answer=answers.BAND_ADDITIVE, says="holds infinities"),
+            WrongAnswer(
+                name="pushed inwards at the ends",
+                answer=answers.BAND_PUSHED_INWARDS,
+                says="pushed inwards",
+                right_on=lambda answer: answer(3, 3)[1:2],
+            ),
         ),
         what_to_see="A band along the diagonal; with `causal`, its lower half.",
     ),
@@ -793,6 +891,12 @@ EXERCISES = [
                 right_on=lambda answer: answer(_plain_window(5, 1), torch.zeros(5, dtype=torch.bool)),
             ),
             WrongAnswer(name="changes the mask", answer=answers.GLOBAL_IN_PLACE, says="in place"),
+            WrongAnswer(
+                name="first global token only",
+                answer=answers.GLOBAL_FIRST_ONLY,
+                says="only the first of several",
+                right_on=lambda answer: answer(_plain_window(7, 1), _one_global(7, 3)).int(),
+            ),
         ),
         what_to_see="A cross of one full row and one full column over the band.",
     ),
@@ -876,6 +980,31 @@ EXERCISES = [
                 answer=answers.BANDED_ONE_SIDED,
                 says="window_size counts both sides",
                 right_on=lambda answer: answer(*_tokens(2, 3, 3), 5),
+            ),
+            WrongAnswer(
+                name="a dense table in NumPy",
+                answer=answers.BANDED_IN_NUMPY,
+                says="arrays or lists beside torch",
+            ),
+            WrongAnswer(
+                name="dense rows in NumPy",
+                answer=answers.BANDED_IN_NUMPY_ROWS,
+                says="spoils outputs",
+            ),
+            WrongAnswer(
+                name="slice stops too early",
+                answer=answers.BANDED_SHORT_SLICE,
+                says="too narrow by one at the far end",
+            ),
+            WrongAnswer(
+                name="negative start of a slice",
+                answer=answers.BANDED_NEGATIVE_START,
+                says="a slice with a negative start",
+            ),
+            WrongAnswer(
+                name="blocks without overlap",
+                answer=answers.BANDED_BLOCKS,
+                says="blocks without overlap",
             ),
         ),
         not_by=FORWARDS_TO_ATTENTION,
@@ -968,6 +1097,12 @@ EXERCISES = [
                 answer=answers.FIELD_GLOBAL_AT_ONCE,
                 says="one layer is not enough",
                 right_on=lambda answer: answer([3, 5], [1, 2], 101, True),
+            ),
+            WrongAnswer(
+                name="cap before the global token",
+                answer=answers.FIELD_CAPPED_EARLY,
+                says="added after the cap",
+                right_on=lambda answer: answer([5, 5], [1, 1], 99, False),
             ),
         ),
         what_to_see="Slow growth with depth for windows alone; with a global token, all from layer two.",

@@ -28,7 +28,7 @@ def check_patchify(patchify: Callable[..., Tensor]) -> None:
     patches = expect_tensor(
         call(patchify, images, p),
         (batch, count, numbers),
-        name="the patches",
+        name="the table of patches",
         likely={
             (batch, numbers, count): "the tokens come second and the numbers of a patch last: exchange the "
             "last two axes",
@@ -48,7 +48,7 @@ def check_patchify(patchify: Callable[..., Tensor]) -> None:
     expect_close(
         patches,
         wanted,
-        name="the patches",
+        name="the table of patches",
         likely={
             "the numbers of one token come from many patches: reshape alone cuts memory into rows; split H "
             "and W, then move the axes, then join": images.reshape(batch, count, numbers),
@@ -68,10 +68,21 @@ def check_patchify(patchify: Callable[..., Tensor]) -> None:
             ),
             "the patches come in reverse order": wanted.flip(1),
             "rows and columns of the image are exchanged": _patches(images.mT, p),
+            "tokens and their numbers are mixed: unfold gives (B, numbers, N), and reshape does not move "
+            "axes; transpose": wanted.mT.reshape(batch, count, numbers),
+            "H and W are exchanged where you split: H belongs to h patches, W to w": (
+                images.reshape(batch, channels, w, p, h, p).permute(0, 2, 4, 1, 3, 5)
+            ).reshape(batch, count, numbers),
+            "inside a patch the channels stand between rows and columns; they come first": (
+                _patches(images, p, "b (h w) (p c q)")
+            ),
+            "the axes come in a wrong order, (h, w) must stand before (channel, row, column)": (
+                images.reshape(batch, channels, h, p, w, p).permute(0, 2, 3, 1, 4, 5)
+            ).reshape(batch, count, numbers),
         },
         otherwise="token i is the patch in row i // w and column i % w, flattened as (channel, row, column)",
     )
-    whole = torch.randn(1, 2, 3, 3)
+    whole = torch.randn(1, 2, 3, 3, dtype=torch.float64)  # the lesson's model computes in float64
     expect_close(
         expect_tensor(call(patchify, whole, 3), (1, 1, 18), name="one patch that is the whole image"),
         whole.reshape(1, 1, 18),
@@ -101,7 +112,7 @@ def check_patch_tokens(patch_tokens: Callable[..., Tensor]) -> None:
         call(patch_tokens, images, weight, bias, p),
         (batch, h * w, width),
         kind="float",
-        name="the tokens",
+        name="the table of tokens",
         likely={
             (batch, width, h * w): "the axis D stands before the tokens; exchange the last two axes",
             (batch, width, h, w): "this is the convolution's grid; flatten it and bring D to the end",
@@ -116,7 +127,7 @@ def check_patch_tokens(patch_tokens: Callable[..., Tensor]) -> None:
             "linear layer",
         },
     )
-    expect_finite(tokens, name="the tokens")
+    expect_finite(tokens, name="the table of tokens")
     flat = _patches(images, p)
     grid = (flat @ weight.T + bias).mT  # B D N, as a convolution gives it
     kernel = weight.unflatten(1, (channels, p, p))
@@ -127,7 +138,7 @@ def check_patch_tokens(patch_tokens: Callable[..., Tensor]) -> None:
     expect_close(
         tokens,
         grid.mT,
-        name="the tokens",
+        name="the table of tokens",
         likely={
             "tokens and their numbers are mixed: the convolution gives (B, D, h, w); reshape does not move "
             "axes, so bring D to the end": grid.reshape(batch, h * w, width),
@@ -142,6 +153,10 @@ def check_patch_tokens(patch_tokens: Callable[..., Tensor]) -> None:
                 grid.mT, "b (h w) d -> b (w h) d", h=h
             ),
             "the bias is added twice": grid.mT + bias,
+            "the weight is turned over before it is folded: its rows already are the D kernels": by(
+                weight.T.reshape(width, -1)
+            ),
+            "negative numbers are cut off (ReLU): a linear layer keeps them": grid.mT.relu(),
         },
         otherwise="each token is the product of a row of 04.1 with the weight, plus the bias",
         atol=1e-4,
@@ -182,7 +197,7 @@ def check_tubelet_tokens(tubelet_tokens: Callable[..., Tensor]) -> None:
         value,
         (batch, n * h * w, width),
         kind="float",
-        name="the tokens",
+        name="the table of tokens",
         likely={
             (batch, width, n * h * w): "the axis D stands before the tokens; exchange the last two axes",
             (batch, n, h, w, width): "the grid has three axes still; join them to one, time slowest",
@@ -193,7 +208,7 @@ def check_tubelet_tokens(tubelet_tokens: Callable[..., Tensor]) -> None:
             (batch * n, h * w, width): "time is in the batch; all tokens of a clip stand in one row",
         },
     )
-    expect_finite(tokens, name="the tokens")
+    expect_finite(tokens, name="the table of tokens")
 
     def by(boxes: str, wrong: Tensor = weight, grid: str = "(n t)") -> Tensor:
         cut = rearrange(clips, f"b {grid} c (h p) (w q) -> b {boxes}", t=t, p=p, q=q)
@@ -203,10 +218,11 @@ def check_tubelet_tokens(tubelet_tokens: Callable[..., Tensor]) -> None:
     first = rearrange(clips[:, ::t], "b n c (h p) (w q) -> b (n h w) (c p q)", p=p, q=q)
     mean = rearrange(clips.unflatten(1, (n, t)).mean(2), "b n c (h p) (w q) -> b (n h w) (c p q)", p=p, q=q)
     numbers = channels * t * p * q
+    cut = rearrange(clips, "b (n t) c (h p) (w q) -> b (n h w) (c t p q)", t=t, p=p, q=q)
     expect_close(
         tokens,
         wanted,
-        name="the tokens",
+        name="the table of tokens",
         likely={
             "time runs fastest here; tokens are ordered (t h w), time slowest": by("(h w n) (c t p q)"),
             "columns run slower than rows; tokens are ordered (t h w)": by("(n w h) (c t p q)"),
@@ -231,17 +247,33 @@ def check_tubelet_tokens(tubelet_tokens: Callable[..., Tensor]) -> None:
             "the bias is added once a frame of the tubelet; once a token is enough": (
                 wanted + (t - 1) * bias
             ),
+            "the weight is reshaped where it must be turned over: (D, numbers) becomes (numbers, D) by a "
+            "transpose": cut @ weight.reshape(-1, width) + bias,
+            "rows and columns inside a box are exchanged: a box is (channel, frame, row, column)": by(
+                "(n h w) (c t q p)"
+            ),
+            "time and channels are exchanged by reshape, which does not move axes: transpose them": (
+                rearrange(
+                    clips.reshape(batch, channels, n * t, h * p, w * q),
+                    "b c (n t) (h p) (w q) -> b (n h w) (c t p q)",
+                    t=t,
+                    p=p,
+                    q=q,
+                )
+                @ weight.flatten(1).T
+                + bias
+            ),
         },
         otherwise="compare one token with the sum over channel, frame, row and column of its box times the "
         "kernel",
         atol=1e-4,
     )
-    still = torch.randn(1, 3, 2, 6, 4)
-    flat_kernel = torch.randn(5, 2, 1, 3, 2)
+    still = torch.randn(1, 3, 2, 6, 4, dtype=torch.float64)  # the lesson's model computes in float64
+    flat_kernel = torch.randn(5, 2, 1, 3, 2, dtype=torch.float64)
     frames = F.conv2d(still[0], flat_kernel[:, :, 0], stride=(3, 2)).flatten(2).mT.reshape(1, 12, 5)
     expect_close(
         expect_tensor(
-            call(tubelet_tokens, still, flat_kernel, torch.zeros(5)),
+            call(tubelet_tokens, still, flat_kernel, torch.zeros(5, dtype=torch.float64)),
             (1, 12, 5),
             name="tubelets of one frame",
         ),
@@ -312,6 +344,9 @@ def check_tubelet_starts(tubelet_starts: Callable[..., Any]) -> None:
             "divided by the root of num_frames: the slots of a still clip add up linearly, so divide by "
             "their number": slot.expand(shape) / t**0.5,
             "only one slot is filled; inflation fills them all": only(0, slot / t),
+            "multiplied by num_frames; divide": slot.expand(shape) * t,
+            "divided by num_frames − 1: there are num_frames slots": slot.expand(shape) / (t - 1),
+            "cut to whole numbers: divide with / instead of //": slot.expand(shape) // t,
             "all zeros": torch.zeros(shape),
         },
         otherwise="every slot holds the image kernel divided by num_frames",
@@ -332,6 +367,8 @@ def check_tubelet_starts(tubelet_starts: Callable[..., Any]) -> None:
             "every slot is filled and one row kept: this zeroes a space axis where time is meant": row,
             "every slot holds the kernel; only the central one may": slot.expand(shape),
             "this is the inflated kernel once more": even,
+            "the other slots hold ones; they must hold zeros": only(t // 2)
+            + (only(t // 2, slot * 0 + 1) == 0),
             "the two middle slots share the kernel; one slot has all of it": (
                 (only((t - 1) // 2) + only(t // 2)) / 2
             ),
@@ -339,6 +376,7 @@ def check_tubelet_starts(tubelet_starts: Callable[..., Any]) -> None:
         },
         otherwise="slot num_frames // 2 holds the image kernel, all others zeros",
     )
+    kernel = kernel.double()
     for count in (1, 5):
         inflated, central = read_pair(call(tubelet_starts, kernel, count))
         for name, tubelet in (("inflated", inflated), ("central", central)):
@@ -402,6 +440,12 @@ def check_repeat_over_time(repeat_over_time: Callable[..., Tensor]) -> None:
             "every second frame runs backwards or another order: repeat the rows as they stand": torch.cat(
                 [token, frame.flip(1).repeat(1, times, 1)], dim=1
             ),
+            "the class token's row is wiped out: it stays as it is": torch.cat(
+                [token * 0, frame.repeat(1, times, 1)], dim=1
+            ),
+            "the places begin one row too early: row 0 is the class token's": torch.cat(
+                [token, table[:, :-1].repeat(1, times, 1)], dim=1
+            ),
             "the class token's row stands where places belong": table[:, :1].expand(
                 1, 1 + times * places, width
             ),
@@ -412,6 +456,17 @@ def check_repeat_over_time(repeat_over_time: Callable[..., Tensor]) -> None:
         expect_tensor(call(repeat_over_time, table, 1), tuple(table.shape), name="the table for one index"),
         table,
         name="the table for one index",
+    )
+    frame = torch.randn(1, 7, 2, dtype=torch.float64)
+    expect_close(
+        expect_tensor(
+            call(repeat_over_time, torch.cat([frame[:, :1], frame], dim=1), 3),
+            (1, 1 + 3 * 7, 2),
+            name="the table for a frame of 7 places",
+        ),
+        torch.cat([frame[:, :1], frame.repeat(1, 3, 1)], dim=1),
+        name="the table for a frame of 7 places",
+        otherwise="take the number of places from the table",
     )
 
 
@@ -487,6 +542,10 @@ def _resize_slips(table: Tensor, old: Size, new: Size) -> dict[str, Tensor]:
         "D and the places are mixed: reshape does not move axes; bring D before the grid first": torch.cat(
             [token, raw.reshape(1, count, width)], dim=1
         ),
+        "D and the places are mixed on the way in: transpose first, then fold into a grid": torch.cat(
+            [token, raw.flatten(2).mT], dim=1
+        ),
+        "this is the mean over areas; the contract says bilinear": _resized(table, old, new, mode="area"),
         "the reshape into a grid is right, the one back is not: bring D to the end before you join": (
             torch.cat([token, right[:, 1:].mT.reshape(1, count, width)], dim=1)
         ),
@@ -538,7 +597,8 @@ EXERCISES = [
         minutes=12,
         why="Every model of this course begins here, and a wrong order of axes trains without an error.",
         contract=(
-            "`images` has shape `(B, C, H, W)`; `patch_size` p divides H and W, which need not be equal",
+            "`images` has shape `(B, C, H, W)`, float32 or float64; `patch_size` p divides H and W, which "
+            "need not be equal",
             "returns shape `(B, N, C·p·p)` with N = h · w, h = H / p, w = W / p",
             "the patches run row by row: token i is the patch in row i // w and column i % w",
             "the numbers of a patch are ordered (channel, row, column)",
@@ -606,6 +666,9 @@ EXERCISES = [
                 name="a token a channel",
                 answer=answers.PATCH_CHANNEL_A_TOKEN,
                 says="every channel became tokens",
+            ),
+            WrongAnswer(
+                name="unfold without transpose", answer=answers.PATCH_UNFOLD_RESHAPED, says="unfold gives"
             ),
         ),
         what_to_see="Each row, folded back to (C, p, p), is one square of the picture above.",
@@ -678,6 +741,12 @@ EXERCISES = [
             WrongAnswer(
                 name="not transposed", answer=answers.CONV_NOT_TRANSPOSED, says="exchange the last two axes"
             ),
+            WrongAnswer(
+                name="fixed three channels",
+                answer=answers.CONV_OF_THREE,
+                says="is invalid for input of size 4",
+                right_on=lambda answer: _weighted(answer),
+            ),
         ),
         what_to_see="The same tokens as cutting and multiplying.",
     ),
@@ -690,8 +759,8 @@ EXERCISES = [
         minutes=15,
         why="ViViT's first layer in the open: which numbers meet which weights, and in what order.",
         contract=(
-            "`clips` is float `(B, T, C, H, W)`; `weight` is a 3-D kernel `(D, C, t, p, q)`, `bias` is "
-            "`(D,)`; t, p, q divide T, H, W",
+            "`clips` is `(B, T, C, H, W)`; `weight` is a 3-D kernel `(D, C, t, p, q)`, `bias` is `(D,)`; all "
+            "are float32, or all float64; t, p, q divide T, H, W",
             "returns `(B, N, D)`, N = (T/t) · (H/p) · (W/q): one token for each box of t frames × p rows × "
             "q columns, boxes do not overlap",
             "tokens are ordered (t h w): time slowest, columns fastest",
@@ -756,6 +825,11 @@ EXERCISES = [
                 says="a convolution does the work",
                 right_on=_boxed,
             ),
+            WrongAnswer(
+                name="weight reshaped, not turned over",
+                answer=answers.TUBELET_WEIGHT_RESHAPED,
+                says="by a transpose",
+            ),
         ),
         what_to_see="The tokens of a 3-D convolution, to the last digit that matters.",
     ),
@@ -768,7 +842,8 @@ EXERCISES = [
         minutes=10,
         why="Image models are trained on far more data; this is how their first layer becomes a video's.",
         contract=(
-            "`kernel` is an image model's patch kernel `(D, C, p, q)`; `num_frames` is t ≥ 1",
+            "`kernel` is an image model's patch kernel `(D, C, p, q)`, float32 or float64; `num_frames` is "
+            "t ≥ 1",
             "returns a pair `(inflated, central)`, each `(D, C, t, p, q)`",
             "inflated: every time slot holds the image kernel divided by t",
             "central: slot `t // 2`, counted from 0, holds the image kernel; all other slots are zeros",
@@ -902,6 +977,12 @@ EXERCISES = [
                 says="only the first index",
                 right_on=lambda answer: answer(_numbers(1, 6, 3), 1),
             ),
+            WrongAnswer(
+                name="fixed number of places",
+                answer=answers.REPEAT_FIXED_PLACES,
+                says="the table for a frame of 7 places",
+                right_on=lambda answer: answer(_numbers(1, 6, 2), 3),
+            ),
         ),
         what_to_see="The numbers of the places start again with each temporal index.",
     ),
@@ -981,6 +1062,12 @@ EXERCISES = [
             ),
             WrongAnswer(
                 name="columns first", answer=answers.RESIZE_COLUMNS_FIRST, says="down the columns now"
+            ),
+            WrongAnswer(
+                name="folded without transpose",
+                answer=answers.RESIZE_FOLDED_RAW,
+                says="mixed on the way in",
+                right_on=lambda answer: answer(_numbers(1, 7, 1), (2, 3), (4, 5)),
             ),
         ),
         what_to_see="Columns stay columns: the same smooth ramp on more places.",

@@ -61,17 +61,22 @@ PAPERS = (
     Paper("SlowFast", "2018-12", "1812.03982", _BEFORE,
           "Two pathways at two frame rates: a slow one for what is there, a light and fast one for motion.",
           ("Two-stream",)),
+    Paper("RoBERTa", "2019-07", "1907.11692", _BESIDE,
+          "BERT trained longer and on more text; Longformer's published weights start from it.", ("BERT",)),
     Paper("X3D", "2020-04", "2004.04730", _BEFORE,
           "A tiny network grows one axis at a time: length, frame rate, picture size, width and depth.",
           ("SlowFast",)),
     Paper("Longformer", "2020-04", "2004.05150", _BESIDE,
           "A sliding window and a few global tokens: the cost grows with the length, not its square.",
-          ("BERT",)),
+          ("RoBERTa",)),
     Paper("DETR", "2020-05", "2005.12872", _BESIDE,
           "Objects are found by a set of learned queries that attend to the picture.", ("Transformer",)),
     Paper("ViT", "2020-10", "2010.11929", _BESIDE,
           "A picture becomes patches of 16 × 16 pixels, read like words by a plain encoder.",
           ("Transformer", "BERT")),
+    Paper("VisTR", "2020-11", "2011.14503", _VIDEO,
+          "Objects are followed through a clip: all places of all frames attend to each other at once.",
+          ("DETR",)),
     Paper("DeiT", "2020-12", "2012.12877", _BESIDE,
           "ViT learns from ImageNet alone, by strong augmentation and a teacher.", ("ViT",)),
     Paper("VTN", "2021-02", "2102.00719", _VIDEO,
@@ -88,7 +93,7 @@ _BY_NAME = {paper.name: paper for paper in PAPERS}
 
 
 class PaperTimeline(Panel):
-    """Sixteen papers on the way to video transformers, and what each stands on."""
+    """Eighteen papers on the way to video transformers, and what each stands on."""
 
     title = "Paper time line"
     first_move = Move("paper", "ArrowRight", {"paper": "TimeSformer"})
@@ -105,8 +110,8 @@ class PaperTimeline(Panel):
         """One row a paper, a dot at its date, arrows from the papers it builds on."""
         chosen = _BY_NAME[state["paper"]]
         roots = chosen.builds_on if state["roots"] else ()
-        figure = Figure(figsize=(8.6, 4.5))
-        axes = figure.subplots(gridspec_kw={"left": 0.135, "right": 0.985, "bottom": 0.11, "top": 0.89})
+        figure = Figure(figsize=(8.6, 4.9))
+        axes = figure.subplots(gridspec_kw={"left": 0.135, "right": 0.985, "bottom": 0.1, "top": 0.9})
         rows = {paper.name: row for row, paper in enumerate(PAPERS)}
         for family, (marker, colour) in FAMILIES.items():
             members = [paper for paper in PAPERS if paper.family == family]
@@ -142,7 +147,8 @@ class PaperTimeline(Panel):
             linewidths=1.8,
             zorder=4,
         )
-        axes.set_yticks(range(len(PAPERS)), [paper.name for paper in PAPERS])
+        marked = [f"{paper.name} ▸" if paper.name in roots else paper.name for paper in PAPERS]
+        axes.set_yticks(range(len(PAPERS)), marked)
         axes.get_yticklabels()[rows[chosen.name]].set_fontweight("bold")
         axes.invert_yaxis()
         axes.set_xlim(2014, 2021.6)
@@ -160,7 +166,7 @@ class PaperTimeline(Panel):
         return Drawing(
             figure,
             caption=f"{chosen.name}. {chosen.idea}"
-            + (" Follow the arrows back to what it stands on." if roots else ""),
+            + (" Follow the arrows back to what it stands on; those names are marked ▸." if roots else ""),
             text=(
                 f"{chosen.name} (arXiv {chosen.arxiv}, {chosen.month}; {chosen.family}; "
                 f"paper {rows[chosen.name] + 1} of {len(PAPERS)})."

@@ -91,8 +91,8 @@ def _what_to_notice(state: Mapping[str, Any], grid: TokenGrid) -> str:
         )
     return (
         f"Tubelets of {state['tubelet']} frames: {law}, as many as uniform sampling of "
-        f"{grid.t} frames would give, but no frame is left out. Motion inside a tubelet is now the "
-        "kernel's business."
+        f"{grid.t} {'frame' if grid.t == 1 else 'frames'} would give, but no frame is left out. Motion "
+        "inside a tubelet is now the kernel's business."
     )
 
 
