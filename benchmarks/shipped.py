@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison import ROOT
+from vtlearn.data.memory import ClipMemory
 from vtlearn.models import build_model, model_config
 from vtlearn.study.heads import SeveralHeads
 from vtlearn.study.protocol import contestant
@@ -61,6 +62,13 @@ def course_of(recorded: Path, name: str) -> dict[str, Any]:
     return {"course": {"loss_curve": rounded, "val_curve": result.get("val_curve", [])}}
 
 
+def trained_positions(recorded: Path, name: str) -> int:
+    """How many frame indices, from 0, occurred in a finished job's training clips."""
+    job = json.loads((recorded / name / "job.json").read_text())
+    clips = ClipMemory.load(recorded / "clips" / Path(job["clips"]["train"]).name)
+    return int(clips.frame_index.max()) + 1
+
+
 def keep(
     saved: Checkpoint, name: str, settings: dict[str, Any], metrics: dict[str, Any], *, go_on: bool
 ) -> None:
@@ -99,7 +107,10 @@ def main() -> None:
         source, step = ON_THE_WAY.get(name, (name, None))
         whole = load_checkpoint(recorded / source / "model")
         saved = whole if step is None else train_up_to(recorded, source, step, arguments.work)
-        keep(saved, name, whole.settings, course_of(recorded, source), go_on=step is not None)
+        settings = whole.settings
+        if source != "image_start":
+            settings = settings | {"trained_positions": trained_positions(recorded, source)}
+        keep(saved, name, settings, course_of(recorded, source), go_on=step is not None)
     sizes = {name: sum(path.stat().st_size for path in (CHECKPOINTS / name).iterdir()) for name in SHIPPED}
     for name, size in sizes.items():
         print(f"{name:<18} {size / 1e6:5.2f} MB  {SHIPPED[name]}")

@@ -11,7 +11,7 @@ from tests.study.conftest import TINY, copy_clips
 from vtlearn import cli
 from vtlearn.data.decode import decode_all
 from vtlearn.models.timesformer import TimeSformer
-from vtlearn.train.checkpoint import list_checkpoints
+from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint
 from vtlearn.train.runs import MetricsFollower, read_metrics
 
 
@@ -133,7 +133,9 @@ def test_vtn_sees_whole_videos_by_command(run, clips, tmp_path):
         assert code == 0, err
         assert "features: 24 frames × 64 numbers × 4 bytes = 0.01 MB (0.3 KB a frame)" in err
         answers[mode] = json.loads(out)
-        assert answers[mode]["notes"] == ["frame indices up to 23 interpolated in a table of 9"]
+        assert answers[mode]["notes"] == [
+            "frame indices up to 23 interpolated in the 9 positions that were trained"
+        ]
     shares = [each["probability"] for answer in answers.values() for each in answer["top"][:1]]
     assert max(shares) - min(shares) < 1e-5
     assert (tmp_path / "kept.npy").stat().st_size == 24 * 64 * 4 + 128
@@ -144,7 +146,15 @@ def test_vtn_sees_whole_videos_by_command(run, clips, tmp_path):
     )
     assert code == 0, err
     assert json.loads(out)["views"] == "whole videos, at most 250 frames"
-    assert json.loads(out)["notes"] == ["frame indices interpolated in a table of 9"]
+    assert json.loads(out)["notes"] == ["frame indices interpolated in the 9 positions that were trained"]
+    saved = load_checkpoint(list_checkpoints(tmp_path / "v" / "checkpoints")[-1])
+    assert 10 < saved.sampler["trained_positions"] <= 24, "as far as the batches' indices reached"
+    told = ["--trained-positions", "5"]
+    code, out, err = run("predict", video, *whole, *told)
+    assert code == 0, err
+    assert json.loads(out)["notes"] == [
+        "frame indices up to 23 interpolated in the 5 positions that were trained"
+    ]
 
 
 def test_a_resumed_run_goes_on_with_its_own_settings(run, trained, tmp_path, clips):

@@ -11,21 +11,24 @@
 # ## The claim
 #
 # **To say which event a frame is in, a small head that also sees the two frames before and the two after beats one of the
-# same size that sees the frame alone: by 5 points of recall at least, in each of three seeds. With the event times of other
+# same size that sees the frame alone: by 10 points of recall at least, in each of three seeds. With the event times of other
 # clips for targets it does no better than chance.**
 #
-# The lesson runs this on clips that no head has learnt from, and stops if the claim is false.
+# The lesson runs this once, on clips that nobody had looked at when the claim was written down, and stops if it is
+# false.
 
 # %% [markdown] tags=["objectives"]
 # ## What you will be able to do
 #
 # - turn a question into a card: three arms, one change, a measure, a goal, all before the run;
 # - make targets for every frame, and a head that answers for every frame;
+# - tell trying out from judging, and keep clips for each;
 # - run every arm with every seed and write each run down;
 # - check a report against its records;
+# - train `FrameVTN` to say when events happen, and measure it by events;
 # - mark the reports of others, and your own.
 #
-# **Before this lesson:** 05 VTN, 08 Training, 09 Kinetics. **Time:** about 80 minutes.
+# **Before this lesson:** 05 VTN, 08 Training, 09 Kinetics. **Time:** about 85 minutes.
 
 # %% tags=["setup"]
 import json
@@ -45,6 +48,7 @@ from vtlearn.data.memory import decode_clips, evaluation_batches
 from vtlearn.data.synthetic import LABELLINGS, bundled_samples
 from vtlearn.models.vtn_frames import FrameVTN, FrameVTNConfig
 from vtlearn.study.shipped import load_shipped
+from vtlearn.viz.timeline import class_strips, words_of_class_strips
 from vtlearn.viz.video import frame_rows, words_of_frame_rows
 
 start_lesson("13")
@@ -53,7 +57,16 @@ samples = bundled_samples()
 # %% [markdown]
 # ## When does it happen?
 #
-# Four of the eight classes of motion are made of two **events**, one after the other. Here is one clip, every third frame.
+# Four of the eight classes of motion are made of two **events**, one after the other: *hop*, *swell*, *sway*, *blink*. The
+# samples come with a list, the manifest, that says in which frames each event happens.
+#
+# Clips have three uses in an experiment, and each use needs clips of its own:
+#
+# - **training** clips: heads learn from them;
+# - **validation** clips: here you look, try out and choose, as often as you like;
+# - **test** clips: here you judge. They are looked at **once**, at the end.
+#
+# So this picture is of a validation clip. Every third frame of it:
 
 # %% tags=["picture", "claim-part"]
 manifest = json.loads((samples / "manifest.json").read_text())
@@ -61,20 +74,21 @@ events_of = {row["path"]: row["events"] for row in manifest["clips"]}
 classes = ["nothing", "hop", "swell", "sway", "blink"]
 
 
-def clips_with_events(split: str, count: int):
-    """The first clips of a split that are made of two events, decoded whole: 24 frames."""
+def clips_with_events(split: str, numbers: list[int]):
+    """Some of a split's clips that are made of two events, by their numbers, decoded whole: 24 frames."""
     rows = read_annotations(samples / "annotations" / f"motion_{split}.csv")
-    rows = [row for row in rows if row.label in LABELLINGS["motion"][4:]][:count]
-    found = match_annotations({"motion": rows}, samples)
+    rows = [row for row in rows if row.label in LABELLINGS["motion"][4:]]
+    found = match_annotations({"motion": [rows[number] for number in numbers]}, samples)
     memory = decode_clips(found.records, found.class_names, num_frames=24, image_size=32)
     return memory, [events_of["/".join(Path(path).parts[-3:])] for path in memory.paths]
 
 
-test_clips, test_events = clips_with_events("test", 80)
-light = test_clips.frames[0].permute(0, 3, 1, 2).float() / 255  # (T, C, H, W)
+# each subject performs four such motions, one clip after the other; take some subjects, all their clips
+val_clips, val_events = clips_with_events("val", [n for n in range(96) if n // 4 % 3 == 0])
+light = val_clips.frames[0].permute(0, 3, 1, 2).float() / 255  # (T, C, H, W)
 picture = frame_rows({"the clip": light[::3]}, [f"frame {frame}" for frame in range(0, 24, 3)])
 show(picture, words_of_frame_rows(picture))
-for event in test_events[0]:
+for event in val_events[0]:
     print(f"{event['name']}: frames {event['start_frame']} to {event['end_frame']}")
 
 # %% [markdown]
@@ -86,7 +100,8 @@ for event in test_events[0]:
 # ## A head for every frame
 #
 # VTN has what it takes. Its temporal encoder holds a token for every frame, and the class token only gathers them.
-# `FrameVTN` puts each frame's token through the head:
+# `FrameVTN` is VTN with another end: it puts each frame's token through the head. (A reconstruction: VTN's paper classifies
+# whole videos.) Here with a head that has learnt nothing yet:
 
 # %%
 frame_vtn = FrameVTN(FrameVTNConfig.of(load_shipped("vtn").trunk.config, num_classes=len(classes))).eval()
@@ -96,32 +111,46 @@ with torch.no_grad():
 # %% [markdown]
 # And back, from classes of frames to events: a run of one class is an event. With targets for a clip of 13 frames:
 
-# %%
-named = torch.tensor([0, 0, 1, 1, 1, 1, 0, 0, 2, 2, 2, 0, 0])
-kinds, lengths = torch.unique_consecutive(named, return_counts=True)
-ends = lengths.cumsum(0) - 1
-for kind, length, end in zip(kinds.tolist(), lengths.tolist(), ends.tolist(), strict=True):
-    if kind:
-        print(f"{classes[kind]}: frames {end - length + 1} to {end}")
-
-# %% [markdown]
-# Training `FrameVTN` whole takes longer than this lesson lasts. So we keep the **backbone** of the shipped VTN as it is, compute its
-# features of each frame once, and train small heads on those. That is enough for a question.
 
 # %% tags=["claim-part"]
-train_clips, train_events = clips_with_events("train", 96)
+def events_in(strip: Tensor) -> list[tuple[int, int, int]]:  # (T,) class numbers
+    """Class, first frame and last frame of each event."""
+    kinds, lengths = torch.unique_consecutive(strip, return_counts=True)
+    ends = lengths.cumsum(0)
+    runs = zip(kinds.tolist(), (ends - lengths).tolist(), (ends - 1).tolist(), strict=True)
+    return [run for run in runs if run[0] > 0]
+
+
+# %%
+for kind, first, last in events_in(torch.tensor([0, 0, 1, 1, 1, 1, 0, 0, 2, 2, 2, 0, 0])):
+    print(f"{classes[kind]}: frames {first} to {last}")
+
+# %% [markdown]
+# At the end of this lesson you will train it. Most of its time would go into the backbone, which looks at every pixel. So
+# we keep the **backbone** of the shipped VTN as it is (it was trained on the motions of all training clips), compute its
+# features of each frame once, and train only what stands behind it.
+#
+# The first question is smaller, and needs less: heads of two layers on those features.
+
+# %% tags=["claim-part"]
+train_clips, train_events = clips_with_events("train", [n for n in range(640) if n // 4 % 8 == 0])
 trunk = load_shipped("vtn").trunk
-features = {}
-for name, clips in (("train", train_clips), ("test", test_clips)):
+
+
+@torch.no_grad()
+def backbone_features(clips) -> Tensor:  # (B, T, D)
+    """What the backbone makes of each frame."""
     batch = next(evaluation_batches(clips, batch_size=len(clips), num_frames=24))
-    with torch.no_grad():
-        features[name] = trunk.frame_features(batch["clip"])  # (B, T, D)
-centre, width = features["train"].mean((0, 1)), features["train"].std((0, 1))
-features = {name: (each - centre) / width for name, each in features.items()}
+    return trunk.frame_features(batch["clip"])
+
+
+plain = {"train": backbone_features(train_clips), "val": backbone_features(val_clips)}
+centre, width = plain["train"].mean((0, 1)), plain["train"].std((0, 1))
+features = {name: (each - centre) / width for name, each in plain.items()}
 print({name: tuple(each.shape) for name, each in features.items()})
 
 # %% [markdown]
-# (Mean and deviation are those of the training clips, for both: the test clips have no say.)
+# (Mean and deviation are those of the training clips, for all: other clips have no say.)
 #
 # ## Step 1: the question, on a card
 #
@@ -129,12 +158,12 @@ print({name: tuple(each.shape) for name, each in features.items()})
 #
 # > Does a head name a frame's event better when it also sees the frames around it?
 #
-# Before anything is run, write a **card**. It says what is compared with what, what is measured, and what result would
+# Before anything is judged, write a **card**. It says what is compared with what, what is measured, and what result would
 # prove you wrong. This is called **pre-registration**. Afterwards the card is not changed; a new idea gets a new card.
 #
-# Three **arms**:
+# Three **arms**, that is, ways of running:
 #
-# - **test**: the head sees a frame and its neighbours;
+# - **test**, the arm under test: the head sees a frame and its neighbours;
 # - **baseline**: everything alike, but for the one thing you ask about;
 # - **control**: the cause taken away, and nothing else. Here each training clip gets the event times of **another clip**.
 #   What such a head scores, it does not score by having learnt when things happen.
@@ -150,12 +179,16 @@ for arm in ("baseline", "control"):
 print("seeds:", len(set(card["seeds"])), "different ones")
 
 # %% [markdown]
-# Why **mean recall**? For each class take the share of its frames that are named right, then average over the classes.
+# The *test* arm and the *test* clips share a word and nothing else: all three arms are judged on the test clips.
+#
+# Why **mean recall**? For each class take the share of its frames that are named right (its *recall*), then average over the
+# classes.
 #
 # $$\text{mean recall} = \frac{1}{K} \sum_{k=1}^{K} \frac{\#\{\text{frames of class } k \text{ named } k\}}{\#\{\text{frames of
 # class } k\}}$$
 #
-# A head that always says *nothing* gets a fifth, which is chance, though it is right on four frames in ten.
+# A head that always says *nothing* has recalls 1, 0, 0, 0, 0. Its mean recall is a fifth, which is chance, though it is right
+# on four frames in ten.
 #
 # ## Step 2: what is right for a frame?
 #
@@ -169,11 +202,11 @@ print("seeds:", len(set(card["seeds"])), "different ones")
 every_frame = torch.arange(24)
 targets = {
     name: torch.stack([mine("13.2")(events, every_frame, classes) for events in listed])  # (B, T)
-    for name, listed in (("train", train_events), ("test", test_events))
+    for name, listed in (("train", train_events), ("val", val_events))
 }
-print("one clip:", "".join(".HSWB"[number] for number in targets["test"][0].tolist()))
-share = (targets["test"] == 0).float().mean()
-print(f"{share:.0%} of the test frames show nothing")
+print("one clip:", "".join(".HSWB"[number] for number in targets["val"][0].tolist()))
+share = (targets["val"] == 0).float().mean()
+print(f"{share:.0%} of the validation frames show nothing")
 
 # %% [markdown]
 # ## Step 3: the one thing that changes
@@ -199,13 +232,13 @@ def seen(frames: Tensor, sees: str) -> Tensor:
     return frames.repeat(1, 1, 2 * REACH + 1)
 
 
-print({sees: tuple(seen(features["test"], sees).shape) for sees in ("neighbours", "frame alone")})
+print({sees: tuple(seen(features["val"], sees).shape) for sees in ("neighbours", "frame alone")})
 
 # %% [markdown]
 # ## Step 4: run
 #
-# One run, short enough to read: make the head, train it, measure it on the test clips. The seed decides the start, the
-# batches, and, in the control, whose times a clip gets.
+# One run, short enough to read: make the head, train it, measure it. The seed decides the start, the batches, and, in the
+# control, whose times a clip gets.
 
 
 # %% tags=["claim-part"]
@@ -220,6 +253,11 @@ def mean_recall(said: Tensor, wanted: Tensor) -> float:
     """Recall of each class, averaged: every class counts alike."""
     recalls = [(said[wanted == k] == k).float().mean() for k in range(len(classes))]
     return float(torch.stack(recalls).mean())
+
+
+def level(share: float) -> str:
+    """A share in words that do not change from machine to machine."""
+    return next((f"over {bar} %" for bar in (55, 35) if share > bar / 100), "35 % or less")
 
 
 def trained_head(settings: dict, seed: int) -> nn.Module:
@@ -249,35 +287,73 @@ def trained_head(settings: dict, seed: int) -> nn.Module:
 
 
 # %% tags=["claim-part"]
-def run(settings: dict, seed: int) -> float:
-    """Train one head, and its mean recall on the test clips."""
+def score_on(split: str, settings: dict, seed: int) -> float:
+    """Train one head, and its mean recall on the clips of a split."""
     head = trained_head(settings, seed)
     with torch.no_grad():
-        logits = head(seen(features["test"], settings["sees"]))
-    return mean_recall(logits.argmax(dim=2), targets["test"])
+        logits = head(seen(features[split], settings["sees"]))
+    return mean_recall(logits.argmax(dim=2), targets[split])
+
+
+arms = ("baseline", "test", "control")
+sizes = {"hidden": 32, "rate": 0.003, "steps": 150}
+plan = {arm: {**mine("13.1")[arm], **sizes} for arm in arms}
+
+# %% [markdown]
+# What each arm sees and learns from is on your card. Sizes are set here, so that the numbers are the same for everybody.
+#
+# ## The rehearsal
+#
+# Does the machine run? Is 150 a sensible number of steps? Try it **on the validation clips**, with one seed. Change what you
+# like here, as often as you like: nothing is proven by it.
+
+# %%
+for arm in arms:
+    print(f"{arm:<9} {level(score_on('val', plan[arm], seed=0))}")
+print(f"chance    {1 / len(classes):.0%}")
 
 
 # %% [markdown]
 # ## The experiment
 #
-# Nine runs, as the card says: the test arm, its **baseline**, its **negative control**, three seeds each. What each arm sees and
-# learns from is on your card; sizes, seeds and goal are set here, so that the numbers are the same for everybody.
+# Now the lesson's own card, as its authors filed it. It was written down, and stored under the project's version control,
+# **before** anything was computed on the clips that it names.
 #
-# Honestly: the authors tried this out before they wrote the goal down, on clips of the same test list. So for this lesson the
-# card is an exercise. For your own question it is not.
+# Which clips are those? The list has 160 test clips with events. The first 96 had been looked at while the lesson was
+# made, and so were the seeds 0 to 2. What has been looked at cannot judge. Hence the **last 64** and the seeds **13 to 15**.
+
+# %% tags=["claim-part"]
+plan |= {"seeds": [13, 14, 15], "least_gain": 0.1}
+judged_on, judged_clips = "test", range(96, 160)
+filed = {
+    "hypothesis": "a head that sees two frames before and two after names a frame's event better than one that sees it alone",
+    "measure": "mean recall over the five classes",
+    "judged on": f"{judged_on} clips {judged_clips[0]} to {judged_clips[-1]} of those with events, read once",
+    "seeds": plan["seeds"],
+    "supported if": "in EVERY seed the test arm gains 0.10 or more over the baseline",
+    "void if": "in ANY seed the control reaches 0.35, or the baseline stays below 0.25",
+    "otherwise": "not supported; no second run",
+}
+for entry, says in filed.items():
+    print(f"{entry:<13} {says}")
+
+# %% [markdown]
+# *Void* means: then something else is wrong, and the result says nothing. A control above chance would show that the score can
+# come from elsewhere. A baseline that learnt nothing would be easy to beat.
+#
+# Nine runs: the arm under test, its **baseline**, its **negative control**, three seeds each. The test clips are decoded here, and
+# not before.
 
 # %% tags=["signature", "claim-part"]
-arms = ("baseline", "test", "control")
-sizes = {"hidden": 32, "rate": 0.003, "steps": 150}
-plan = {arm: {**mine("13.1")[arm], **sizes} for arm in arms}
-plan |= {"seeds": [0, 1, 2], "least_gain": 0.05}
-records = mine("13.4")(plan, run)
+test_clips, test_events = clips_with_events(judged_on, judged_clips)
+features["test"] = (backbone_features(test_clips) - centre) / width
+targets["test"] = torch.stack([mine("13.2")(events, every_frame, classes) for events in test_events])
+records = mine("13.4")(plan, lambda settings, seed: score_on("test", settings, seed))
 scores = {(record["arm"], record["seed"]): record["score"] for record in records}
 print(f"{len(records)} runs; mean recall, chance is {1 / len(classes):.0%}")
 for arm in arms:
     each = [scores[arm, seed] for seed in plan["seeds"]]
-    level = f"about {5 * round(20 * sum(each) / len(each))} %" if arm != "control" else "near chance"
-    print(f"{arm:<9} {level:<11} seeds less than 12 points apart: {max(each) - min(each) < 0.12}")
+    print(f"{arm:<9} {level(sum(each) / len(each)):<12} seeds less than 12 points apart: {max(each) - min(each) < 0.12}")
 gains = [scores["test", seed] - scores["baseline", seed] for seed in plan["seeds"]]
 print("gain in every seed as asked:", min(gains) >= plan["least_gain"])
 
@@ -285,16 +361,23 @@ print("gain in every seed as asked:", min(gains) >= plan["least_gain"])
 assert len({(record["arm"], record["seed"]) for record in records}) == 9, (
     "not every arm was run with every seed"
 )
-assert min(gains) >= 0.05, "the neighbours did not gain five points in every seed"
-assert all(scores["control", seed] < 0.32 for seed in plan["seeds"]), "the control did better than chance"
+assert min(gains) >= 0.1, "the neighbours did not gain ten points in every seed"
+assert all(scores["control", seed] < 0.35 for seed in plan["seeds"]), "the control did better than chance"
 assert all(scores["baseline", seed] > 0.25 for seed in plan["seeds"]), "the baseline learnt nothing"
 print(
     "The claim holds: the frames around tell when an event happens, in every seed, and false times teach nothing."
 )
 
 # %% [markdown]
+# **Supported.** The gains were 0.18, 0.16 and 0.17; on the average of three seeds the arm under test had 0.58, the baseline
+# 0.41, the control 0.19. In the rehearsals on validation clips the gains had been larger, 0.22 to 0.28. That is the rule
+# rather than the exception: what you have tried things out on flatters you. It is why the last clips are kept back.
+#
 # The baseline is above chance: a single frame does show something, such as a disc that is half transparent. The frames
 # around add the rest. And the control shows that the score comes from the **times**: false ones leave nothing.
+#
+# (Whenever you run this notebook, the same runs are made again. That repeats the experiment's arithmetic; it is not a second
+# experiment.)
 #
 # What this does *not* show: that two frames before and after are the best number, that attention would do better or worse,
 # or that it is so on real videos. Each of these is another card.
@@ -358,13 +441,118 @@ for name, told in (("as it was", report), ("polished", polished)):
 print("rows of the rubric that some report fails:", len(set(mine("13.6").values())))
 
 # %% [markdown]
-# Now your own capstone. Take a question from below or another, and put it on a card:
+# ## Localisation with all of VTN
+#
+# Two frames on each side are little, and what comes after says what came before. In `FrameVTN` each frame attends to those near it and, through the class token, to the whole clip. Train it: the temporal
+# encoder begins with the weights of the shipped VTN, the head is new, the backbone stays as it is.
+#
+# For this there is **no card**. So it is *exploration*, and stays on the validation clips. Whatever it shows is a reason to
+# write a card, and no more. It has its baseline and its control all the same:
+#
+# - **each frame alone**: the same network, but each frame comes as a video of its own, `(B·T, 1, D)`. It still knows where in
+#   the video it stands, and hears no other frame;
+# - **another clip's times**, as before.
+
+
+# %%
+def frame_logits(model: FrameVTN, vectors: Tensor, alone: bool) -> Tensor:  # (B, T, D) -> (B, T, K)
+    """Logits for every frame, from the whole clip or from each frame by itself."""
+    if not alone:
+        return model.classify_features(vectors)
+    index = every_frame.repeat(len(vectors))[:, None]  # (B T, 1): where each one stands
+    return model.classify_features(vectors.flatten(0, 1)[:, None], index).reshape(*vectors.shape[:2], -1)
+
+
+def train_frame_vtn(wanted: Tensor, alone: bool) -> FrameVTN:
+    """60 steps of 16 clips."""
+    model = FrameVTN(FrameVTNConfig.of(trunk.config, num_classes=len(classes), tune_backbone=False))
+    model.load_state_dict(trunk.state_dict(), strict=False)  # all but the head
+    rarity = 1 / torch.bincount(wanted.flatten()).float()
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, 60, pct_start=0.1)
+    for _ in range(60):
+        drawn = torch.randint(len(wanted), (16,))
+        logits = frame_logits(model, plain["train"][drawn], alone)
+        loss = F.cross_entropy(logits.flatten(0, 1), wanted[drawn].flatten(), weight=rarity)
+        optimizer.zero_grad(), loss.backward(), nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step(), schedule.step()
+    return model
+
+
+# %% [markdown]
+# How good is a localisation? By **events**, not by frames: nobody wants a hop in five pieces. The usual measure is how far
+# the told event and the true one overlap, their **intersection over union**:
+#
+# $$\text{IoU} = \frac{\#\{\text{frames in both}\}}{\#\{\text{frames in either}\}}.$$
+#
+# A true event counts as *found* if some told event of its class has an IoU of at least one half. And a told event is
+# *true* if it finds one. The first alone would praise whoever tells of events everywhere.
+
+
+# %%
+def iou(one: tuple, other: tuple) -> float:
+    """Intersection over union of two events; 0 if their classes differ."""
+    both = min(one[2], other[2]) - max(one[1], other[1]) + 1
+    either = max(one[2], other[2]) - min(one[1], other[1]) + 1  # where they meet; else `both` is below 1
+    return max(0, both) / either if one[0] == other[0] else 0.0
+
+
+def found_and_true(said: Tensor, wanted: Tensor) -> tuple[float, float]:  # (B, T) each
+    """The share of true events that were found, and the share of told events that are true."""
+    found = told = events = 0
+    for heard, real in zip(map(events_in, said), map(events_in, wanted), strict=True):
+        found += sum(max((iou(event, other) for other in heard), default=0) >= 0.5 for event in real)
+        told, events = told + len(heard), events + len(real)
+    return found / events, found / max(1, told)
+
+
+torch.manual_seed(0)
+others = targets["train"][torch.randperm(len(targets["train"]))]
+ways = {
+    "FrameVTN": (targets["train"], False),
+    "each frame alone": (targets["train"], True),
+    "another's times": (others, False),
+}
+said = {}
+print(f"{'':<17} {'mean recall':<13} {'events found':<13} told and true")
+for name, (wanted, alone) in ways.items():
+    model = train_frame_vtn(wanted, alone)
+    with torch.no_grad():
+        said[name] = frame_logits(model, plain["val"], alone).argmax(dim=2)
+    numbers = (mean_recall(said[name], targets["val"]), *found_and_true(said[name], targets["val"]))
+    print(f"{name:<17} {level(numbers[0]):<13} {level(numbers[1]):<13} {level(numbers[2])}")
+
+# %%
+strips = class_strips(
+    {
+        f"clip {number}": {"true": targets["val"][number].tolist()}
+        | {name: said[name][number].tolist() for name in ("FrameVTN", "each frame alone")}
+        for number in (24, 11)
+    },
+    classes,
+    letters=".HSWB",
+)
+show(strips, words_of_class_strips(strips))
+
+# %% [markdown]
+# When these outputs were made, `FrameVTN` had a mean recall of 0.75. It found 75 % of the events, and 76 % of what it told
+# was true. Frames alone came to 0.46, found 41 %, and of what they told 19 % was true: they tell of many short events that are
+# none. With another clip's times it was 0.22, 8 % and 5 %.
+#
+# The picture shows what is still wrong. The events are the right ones, in the right order, and too long: `rarity` makes it
+# cheap to call *nothing* an event. And 80 clips are few. Both could be cured; each cure is a question for a card.
+#
+# ## Your own capstone
+#
+# Take a question from below or another, and put it on a card:
 #
 # - Does the head gain from a backbone that was trained on motion, against one of single images (`image_start`)?
 # - Half of the training clips: how much of the gain is left?
-# - The tokens of VTN's temporal encoder (`FrameVTN`) instead of frames put side by side?
+# - Does `FrameVTN` find more events than the head that sees five frames? By how much, on which clips, with which seeds?
 #
-# Mark it by the rubric before you show it, and let somebody else mark it after.
+# The test clips of this lesson have been read. For your question draw new ones (`vtlearn samples make` with another seed), or
+# use clips of your own. Mark the report by the rubric before you show it, and let somebody else mark it after.
 
 # %% [markdown]
 # ## Try it: the experiment board
@@ -394,15 +582,16 @@ changes = {
     "neighbours": {"sees": "neighbours"},
     "both": {"hidden": 32, "sees": "neighbours"},
 }
-start = [run(first, seed) for seed in (0, 1, 2)]
+start = score_on("val", first, seed=0)
 for name, change in changes.items():
-    gained = [run({**first, **change}, seed) - before for seed, before in zip((0, 1, 2), start, strict=True)]
-    print(f"{name:<13} gain 8 points or more in every seed: {min(gained) >= 0.08}")
+    gained = score_on("val", {**first, **change}, seed=0) - start
+    print(f"{name:<13} gain 12 points or more: {gained >= 0.12}")
 
 # %% [markdown]
 # Neither alone! Five frames show a hop as a difference that is large, up **or** down; a linear head can only add and subtract,
 # and has no "or". Hidden units have it, but with one frame there is no difference to see. The two make the gain **together**.
-# Who changes both at once praises whichever they had in mind. Hence one change a card, or all four cells.
+# Who changes both at once praises whichever they had in mind. Hence one change a card, or all four cells. (One seed, on
+# validation clips: a rehearsal, not a proof.)
 #
 # **A goal found afterwards.** Try ten measures, and one will look good. The card names one.
 #

@@ -25,23 +25,25 @@ def _drawn_once(monkeypatch):
 def test_claim_holds():
     cells = run_claim("12")
     right = cells["right"]
-    assert right["whole, indices scaled"] > 0.9
+    assert right["whole, indices fitted"] > 0.9
     assert right["whole, as it comes"] < 0.45
     assert right["clips, averaged"] < 0.4
-    assert cells["scaled"].max() == 23
+    assert cells["trained_positions"] == 24
 
 
 @pytest.mark.parametrize(
     ("mechanism", "swap", "sentence"),
     [
         (
-            "indices are not scaled",
-            {"everywhere * TRAINED_LENGTH // LENGTH": "everywhere"},
+            "indices are fitted to the table, not to what was trained",
+            {
+                '"interpolate", last, trained_positions)': '"interpolate", last)',
+            },
             "the whole video was not read",
         ),
         (
             "the whole comes with indices it knows",
-            {"probabilities(kept, everywhere)": "probabilities(kept, scaled)"},
+            {"probabilities(kept, everywhere)": "fitted(kept, everywhere)"},
             "did not collapse",
         ),
         (

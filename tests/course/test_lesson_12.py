@@ -47,6 +47,17 @@ def peak_bytes(num_frames, chunk, frame, work, vector):
     inside = torch.tensor([num_frames, min(chunk, num_frames), 0])
     return inside * (frame + work) + num_frames * vector
 """),
+    "one after the other": ("12.2", """
+def peak_bytes(num_frames, chunk, frame, work, vector):
+    for inside in (num_frames, min(chunk, num_frames), 0):
+        yield inside * (frame + work) + num_frames * vector
+"""),
+    "a fraction": ("12.5", """
+def chance_to_see(taken, action, length, at_least):
+    from fractions import Fraction
+    places = length - action + 1
+    return Fraction(sum(sum(a <= f < a + action for f in taken) >= at_least for a in range(places)), places)
+"""),
     "negative slice": ("12.3", """
 def in_chunks(vectors, layer, chunk, reach):
     out = []
@@ -141,6 +152,16 @@ def seen_and_missed(starts, num_frames, stride, length):
 def seen_and_missed(starts, num_frames, stride, length):
     return len({f for s in starts for f in range(s, min(length, s + num_frames * stride))}) / length
 """, "expected two things"),
+    "exactly so many": ("12.5", """
+def chance_to_see(taken, action, length, at_least):
+    places = length - action + 1
+    return sum(sum(a <= f < a + action for f in taken) == at_least for a in range(places)) / places
+""", ">= and not =="),
+    "the number of chunks": ("12.2", """
+def peak_bytes(num_frames, chunk, frame, work, vector):
+    table = num_frames * vector
+    return num_frames * (frame + work) + table, math.ceil(num_frames / chunk) * (frame + work) + table, table
+""", "not how many chunks"),
     "a count": ("12.5", """
 def chance_to_see(taken, action, length, at_least):
     return sum(

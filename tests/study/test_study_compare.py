@@ -119,6 +119,7 @@ def test_checkpoints_are_kept_and_loadable(finished):
 
     saved = load_checkpoint(finished[0].folder / "vivit" / "model", model_name="vivit")
     assert saved.settings["class_names"]["label"] == list(MOTIONS[:2])
+    assert saved.settings["trained_positions"] == 16, "the clips have 16 frames, all of them were kept"
 
 
 def test_a_finished_run_is_not_run_again(finished):

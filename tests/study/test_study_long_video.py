@@ -1,6 +1,7 @@
 """Long videos: at most so many frames, bounded batches, positions never silently used twice."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -79,7 +80,9 @@ def test_two_hours_are_sampled_to_so_many_frames_in_bounded_batches(two_hours):
     answer = whole_video(model, two_hours, chunk=7)
     assert (answer.frames, answer.num_frames_in_video) == (250, FRAMES)
     assert (watched.most, watched.total) == (7, 250), "the backbone never sees more than the option says"
-    assert answer.notes == (f"frame indices up to {long_indices(FRAMES)[-1]} interpolated in a table of 53",)
+    last = long_indices(FRAMES)[-1]
+    unknown = "a table of 53 (how much of it was trained is not recorded)"
+    assert answer.notes == (f"frame indices up to {last} interpolated in {unknown}",)
     assert model.model.positions.past_table == "squeeze", "as it was before"
     fewer = whole_video(model, two_hours, at_most=11, chunk=4)
     assert fewer.frames == 11
@@ -169,6 +172,66 @@ def test_interpolated_positions_are_all_different(two_hours):
     with positions_rule(model.model, "reuse", int(index.max())):
         rows = model.model.positions(index)[0]
     assert len(torch.unique(rows.detach(), dim=0)) <= 53
+
+
+@pytest.mark.parametrize("rule", ["squeeze", "modulo", "error"])
+@pytest.mark.parametrize("last", [24, 40, 52, 53, 14_399])
+def test_a_video_is_fitted_into_the_positions_that_were_trained(rule, last):
+    model = small_vtn(past_table=rule).model
+    table = model.positions
+    with torch.no_grad():
+        table.table[24:53] = 1000.0  # rows that training never reached
+    index = torch.arange(last + 1)[None]
+    with positions_rule(model, "interpolate", last, 24) as notes, torch.no_grad():
+        rows = model.positions(index)[0]
+        early = model.positions(index[:, :3])[0]
+    assert notes == (f"frame indices up to {last} interpolated in the 24 positions that were trained",)
+    assert rows.abs().max() < 100, "no row beyond the trained ones is read"
+    torch.testing.assert_close(rows[0], table.table[0])
+    torch.testing.assert_close(rows[-1], table.table[23])
+    torch.testing.assert_close(early, rows[:3])  # a few of its frames stand where they stand among all
+    place = torch.linspace(0, 23, last + 1)
+    below = place.floor().long().clamp(max=22)
+    share = (place - below)[:, None]
+    expected = (1 - share) * table.table[below] + share * table.table[below + 1]
+    torch.testing.assert_close(rows, expected.detach(), atol=2e-4, rtol=1e-4)
+    if last < 200:
+        assert len(torch.unique(rows, dim=0)) == last + 1, "no position serves twice"
+    assert model.positions is table
+    assert table.past_table == rule
+
+
+def test_a_video_within_the_trained_positions_keeps_its_own():
+    model, index = small_vtn().model, torch.tensor([[0, 3, 23]])
+    before = model.positions(index)
+    with positions_rule(model, "interpolate", 23, 24) as notes:
+        assert notes == ()
+        assert torch.equal(model.positions(index), before)
+    with positions_rule(model, "published", 40, 24) as notes:
+        assert notes == ("frames from 24 on stand at positions that were not trained",)
+    with positions_rule(model, "interpolate", 60, 99) as notes:
+        assert notes == ("frame indices up to 60 interpolated in the 53 positions that were trained",)
+        twice = pytest.raises(ArgumentError, match="model must be one with its own positions")
+        with twice, positions_rule(model, "absent", 60):
+            pass
+        for bad in (61, -1):
+            with pytest.raises(ArgumentError, match=f"frame_index must be .*got {bad}"):
+                model.positions(torch.tensor([[0, bad]]))
+    for few, says in ((1, "trained_positions must be 2 to 53"), (0, "trained_positions must be")):
+        with pytest.raises(ArgumentError, match=says), positions_rule(model, "interpolate", 9, few):
+            pass
+
+
+def test_the_trained_positions_come_from_the_checkpoint_unless_they_are_told(two_hours):
+    known = replace(small_vtn(), trained_positions=24)
+    told = whole_video(small_vtn(), two_hours, at_most=9, trained_positions=24)
+    recorded = whole_video(known, two_hours, at_most=9)
+    assert recorded.notes == told.notes
+    assert "in the 24 positions that were trained" in recorded.notes[0]
+    torch.testing.assert_close(recorded.logits, told.logits)
+    other = whole_video(known, two_hours, at_most=9, trained_positions=11)
+    assert "in the 11 positions" in other.notes[0]
+    assert not torch.allclose(other.logits, recorded.logits)
 
 
 class Light(nn.Module):

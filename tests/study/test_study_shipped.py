@@ -35,6 +35,11 @@ def train():
     return sample_clips("train")
 
 
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {"image_start"}))
+def test_each_says_which_frame_indices_its_training_reached(name, train):
+    assert read_shipped(name).settings["trained_positions"] == int(train.frame_index.max()) + 1
+
+
 def test_all_of_them_together_stay_below_ten_megabytes():
     files = [path for name in SHIPPED for path in shipped_folder(name).iterdir()]
     assert sum(path.stat().st_size for path in files) < 10_000_000

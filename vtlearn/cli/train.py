@@ -211,6 +211,10 @@ FrameLimitOption = Annotated[int, typer.Option(help="Frames of a whole video at 
 PositionsOption = Annotated[
     str, typer.Option(help="Frames past VTN's positions: interpolate, absent, published or reuse.")
 ]
+TrainedPositionsOption = Annotated[
+    int | None,
+    typer.Option(min=2, help="VTN: frame indices that training reached [default: as the checkpoint says]."),
+]
 ChunkOption = Annotated[int, typer.Option(min=1, help="Frames in VTN's backbone at a time.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not ask the hub.")]
 WhichOption = Annotated[str, typer.Option(help="Of a run: the best or the last checkpoint.")]
@@ -232,6 +236,7 @@ def evaluate(
     whole_video: Annotated[bool, typer.Option("--whole-video", help="VTN: all of each video.")] = False,
     max_frames: FrameLimitOption = 250,
     positions: PositionsOption = "interpolate",
+    trained_positions: TrainedPositionsOption = None,
     chunk: ChunkOption = 16,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos read together.")] = 8,
     at_once: AtOnceOption = 24,
@@ -262,6 +267,8 @@ def evaluate(
         trained = replace(trained, num_frames=num_frames)
     if frame_stride is not None:
         trained = replace(trained, frame_stride=frame_stride)
+    if trained_positions is not None:
+        trained = replace(trained, trained_positions=trained_positions)
     chosen = _data(data, samples_seed, hard) or {"samples_seed": 0}
     listed = list_clips(chosen, split, labelling, default=trained.labelling)
     report = evaluate_trained(
@@ -307,6 +314,7 @@ def predict(
     mode: Annotated[str, typer.Option(help="Of whole: end_to_end, chunked or features.")] = "chunked",
     max_frames: FrameLimitOption = 250,
     positions: PositionsOption = "interpolate",
+    trained_positions: TrainedPositionsOption = None,
     chunk: ChunkOption = 16,
     features: Annotated[Path | None, typer.Option(help="File for VTN's features on disk.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
@@ -332,6 +340,8 @@ def predict(
     trained = load_trained(_place(model), source=source, labelling=labelling, which=which, offline=offline)
     if frame_stride is not None:
         trained = replace(trained, frame_stride=frame_stride)
+    if trained_positions is not None:
+        trained = replace(trained, trained_positions=trained_positions)
     whole: dict[str, Any] = {}
     if way == "whole":
         whole = {"mode": mode, "at_most": max_frames or None, "positions": positions, "chunk": chunk}

@@ -13,7 +13,7 @@ from vtlearn.models.baselines import FrameAverage, FrameGRU
 from vtlearn.models.timesformer import TimeSformer
 from vtlearn.models.vit import ViT
 from vtlearn.models.vivit import FramewiseEncoder, Positions, ViViT
-from vtlearn.models.vtn import VTN
+from vtlearn.models.vtn import VTN, FrameIndexPositions
 
 
 def start_weights(model: nn.Module) -> None:
@@ -64,7 +64,7 @@ def start_positions(model: nn.Module, scale: float = 1.0, base: float = 50.0) ->
         _fill(model.pos_embed[0, model.num_extra :], scale * sincos_grid(h, w, model.config.embed_dim))
     elif isinstance(model, VTN):
         _start(model.backbone, scale, base)
-        if model.positions is not None:
+        if isinstance(model.positions, FrameIndexPositions):
             rows = model.positions.num_positions
             _fill(model.positions.table[:rows], scale * sincos_line(rows, model.config.embed_dim, base=base))
     elif isinstance(model, (FrameAverage, FrameGRU)):

@@ -264,6 +264,55 @@ class FrameIndexPositions(nn.Module):
         return self.table[frame_index]
 
 
+class FittedPositions(nn.Module):
+    """Positions of a long video among those that training reached, between rows mixed linearly.
+
+    Frame ``i`` of ``0 … last_index`` stands at ``i · (trained_positions − 1) / last_index`` of the table.
+
+    No row that training never reached is read, and no two frames share a position. What it says of the video
+    is: the same as in training, only slower. It stands in a model's place for ``positions`` and shares its
+    table.
+
+    Args:
+        table: the model's own positions.
+        trained_positions: frame indices ``0 … trained_positions − 1`` were trained.
+        last_index: the video's last frame index; a video that ends within the trained ones stays as it is.
+
+    Raises:
+        ArgumentError: fewer than two trained positions (all frames would share one), more than the table
+            has, or in the forward pass a frame outside of ``0 … last_index``.
+
+    >>> table = FrameIndexPositions(VTNConfig.samples())
+    >>> fitted = FittedPositions(table, trained_positions=24, last_index=92)
+    >>> bool(torch.equal(fitted(torch.tensor([[0, 8, 92]])), table(torch.tensor([[0, 2, 23]]))))
+    True
+    """
+
+    def __init__(self, table: FrameIndexPositions, trained_positions: int, last_index: int) -> None:
+        super().__init__()
+        require(
+            2 <= trained_positions <= table.num_positions,
+            "trained_positions",
+            trained_positions,
+            f"2 to {table.num_positions}, the rows of the table",
+        )
+        require(last_index >= 0, "last_index", last_index, "0 or more")
+        self.table, self.trained_positions, self.last_index = table, trained_positions, last_index
+
+    def class_token(self) -> Float[Tensor, "D"]:
+        """The class token's own row."""
+        return self.table.class_token()
+
+    def forward(self, frame_index: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        lowest, highest = int(frame_index.min()), int(frame_index.max())
+        require(lowest >= 0, "frame_index", lowest, "0 or more")
+        require(
+            highest <= self.last_index, "frame_index", highest, f"at most {self.last_index}, the video's last"
+        )
+        scale = min(1.0, (self.trained_positions - 1) / max(1, self.last_index))
+        return look_up_between(self.table.table[: self.trained_positions], frame_index * scale)
+
+
 class VTN(VideoClassifier):
     """Frames through an image backbone, their vectors through a Longformer with a global class token, then an
     MLP head.
@@ -301,7 +350,9 @@ class VTN(VideoClassifier):
         self.backbone = backbone
         self.backbone.requires_grad_(config.tune_backbone)
         self.cls_token = nn.Parameter(torch.randn(1, 1, config.embed_dim))
-        self.positions = FrameIndexPositions(config) if config.positions != "none" else None
+        self.positions: FrameIndexPositions | FittedPositions | None = None
+        if config.positions != "none":
+            self.positions = FrameIndexPositions(config)
         self.token_types = learned_table(2, config.embed_dim)
         self.embed_norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.embed_dropout = nn.Dropout(config.dropout)

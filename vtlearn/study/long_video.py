@@ -23,7 +23,7 @@ from vtlearn.data.sampling import multi_view_indices, segment_indices, strided_i
 from vtlearn.data.transforms import CentreCrop, short_side_size, three_crops
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
 from vtlearn.files import write_json, written_aside
-from vtlearn.models.vtn import VTN, load_features
+from vtlearn.models.vtn import VTN, FittedPositions, FrameIndexPositions, load_features
 from vtlearn.runtime import autocast
 from vtlearn.study.trained import Trained
 from vtlearn.train.loop import explain_memory
@@ -39,7 +39,7 @@ MODES = ("end_to_end", "chunked", "features")
 """VTN's three ways over a whole video; all give the same logits."""
 
 POSITIONS = ("published", "interpolate", "absent", "reuse")
-"""What a frame index beyond VTN's table of positions means, see :func:`positions_rule`."""
+"""What a frame index beyond VTN's trained positions means, see :func:`positions_rule`."""
 
 
 def long_indices(num_frames_in_video: int, at_most: int | None = AT_MOST) -> list[int]:
@@ -203,22 +203,44 @@ def sliding(
 
 
 @contextmanager
-def positions_rule(model: VTN, rule: str, last_index: int) -> Iterator[tuple[str, ...]]:
-    """What frame indices beyond the table of positions mean inside the block; yields what was done, in words.
+def positions_rule(
+    model: VTN, rule: str, last_index: int, trained_positions: int | None = None
+) -> Iterator[tuple[str, ...]]:
+    """What frame indices that training never reached mean inside the block; yields what was done, in words.
 
-    "published" keeps the model's own rule, but refuses where that would silently use positions a second time
-    (the released model takes the index modulo its table). "interpolate" scales a video's indices to fit the
-    table and mixes neighbouring rows; "absent" leaves positions out; "reuse" does what the released model
-    does, and says so.
+    "interpolate" scales a video's indices so that its last frame stands where the last trained one stood, and
+    mixes neighbouring rows (:class:`vtlearn.models.vtn.FittedPositions`); where nobody knows what was
+    trained, they are scaled to fit the whole table. "published" keeps the model's own rule, but refuses where
+    that would silently use positions a second time (the released model takes the index modulo its table).
+    "absent" leaves positions out; "reuse" does what the released model does, and says so.
+
+    Args:
+        model: a VTN; as before after the block.
+        rule: one of :data:`POSITIONS`.
+        last_index: the video's last frame index.
+        trained_positions: frame indices ``0 … trained_positions − 1`` occurred in training; None where that
+            is not known. Rows of the table beyond them mean nothing: they are as they were at the start.
 
     Raises:
-        ArgumentError: the model's own rule would reuse positions, or refuses the index.
+        ArgumentError: the model's own rule would reuse positions, or refuses the index; or fewer than two
+            trained positions, into which no video fits.
+
+    >>> from vtlearn.models import VTNConfig
+    >>> model = VTN(VTNConfig.samples())
+    >>> with positions_rule(model, "interpolate", 95, trained_positions=24) as notes:
+    ...     notes
+    ('frame indices up to 95 interpolated in the 24 positions that were trained',)
     """
     require_one_of("positions", rule, POSITIONS)
     table = model.positions
     if table is None:
         yield ("the model has no positions",)
         return
+    require(isinstance(table, FrameIndexPositions), "model", "fitted already", "one with its own positions")
+    assert isinstance(table, FrameIndexPositions)
+    if trained_positions is not None:
+        require_positive(trained_positions=trained_positions)
+    trained = min(trained_positions or table.num_positions, table.num_positions)
     beyond = last_index >= table.num_positions
     if rule == "published" and beyond and table.past_table != "squeeze":
         reused = "uses positions again" if table.past_table == "modulo" else "has none"
@@ -233,13 +255,17 @@ def positions_rule(model: VTN, rule: str, last_index: int) -> Iterator[tuple[str
         if rule == "absent":
             model.positions = None
             yield ("positions left out",)
-        elif rule == "reuse":
+        elif rule == "interpolate" and last_index >= trained:
+            model.positions = FittedPositions(table, trained, last_index)
+            where = f"the {trained} positions that were trained"
+            if trained_positions is None:
+                where = f"a table of {trained} (how much of it was trained is not recorded)"
+            yield (f"frame indices up to {last_index} interpolated in {where}",)
+        elif rule == "reuse" and beyond:
             table.past_table = "modulo"
-            again = f"positions used again from frame {table.num_positions} on, as released"
-            yield (again,) if beyond else ()
-        elif beyond:
-            table.past_table = "squeeze"
-            yield (f"frame indices up to {last_index} interpolated in a table of {table.num_positions}",)
+            yield (f"positions used again from frame {table.num_positions} on, as released",)
+        elif last_index >= trained and trained_positions is not None:
+            yield (f"frames from {trained} on stand at positions that were not trained",)
         else:
             yield ()
     finally:
@@ -359,6 +385,7 @@ def whole_video(
     mode: str = "chunked",
     at_most: int | None = AT_MOST,
     positions: str = "interpolate",
+    trained_positions: int | None = None,
     chunk: int = 16,
     features: Path | None = None,
     device: torch.device | None = None,
@@ -377,6 +404,8 @@ def whole_video(
         mode: one of :data:`MODES`.
         at_most: frames looked at; None takes all.
         positions: see :func:`positions_rule`.
+        trained_positions: frame indices ``0 … trained_positions − 1`` occurred in training; None takes what
+            the checkpoint recorded (``trained.trained_positions``), if it did.
         chunk: frames in the backbone at a time.
         features: the file for "features"; None puts it beside the working directory, named after the video.
         device: where the model is.
@@ -394,7 +423,8 @@ def whole_video(
     model, place = _vtn(trained), torch.device("cpu") if device is None else device
     with open_video(path, time_limit=PATIENCE) as reader:
         indices = long_indices(reader.num_frames, at_most)
-        with positions_rule(model, positions, indices[-1]) as notes:
+        known = trained.trained_positions if trained_positions is None else trained_positions
+        with positions_rule(model, positions, indices[-1], known) as notes:
             if mode == "features":
                 file = features or Path(f"{Path(path).stem}.features.npy")
                 found = keep_features(

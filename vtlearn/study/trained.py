@@ -44,6 +44,8 @@ class Trained:
         short_side, crop: pixels to which the shorter side is resized, and of the square taken.
         average: how its authors average views ("logits" or "softmax").
         views: clips and crops with which its authors test it.
+        trained_positions: frame indices ``0 … trained_positions − 1`` occurred in training; None where that
+            was not recorded (published models).
     """
 
     model: nn.Module
@@ -57,6 +59,7 @@ class Trained:
     crop: int
     average: str = "softmax"
     views: tuple[int, int] = (1, 1)
+    trained_positions: int | None = None
 
     @property
     def num_classes(self) -> int:
@@ -171,6 +174,7 @@ def _from_checkpoint(folder: Path, labelling: str | None) -> Trained:
         frame_stride=int(facts["frame_stride"]),
         short_side=max(int(facts["short_side"][0]), int(facts["crop"])),
         crop=int(facts["crop"]),
+        trained_positions=(saved.sampler or {}).get("trained_positions"),
     )
 
 
@@ -196,6 +200,7 @@ def _from_comparison(saved: Any, labelling: str | None) -> Trained:
         frame_stride=0,
         short_side=protocol.image_size,
         crop=protocol.image_size,
+        trained_positions=saved.settings.get("trained_positions"),
     )
 
 

@@ -12,7 +12,7 @@ import time
 import tomllib
 import typing
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +66,7 @@ from vtlearn.train.distributed import (
     across_processes,
     anywhere,
     barrier,
+    gather_objects,
     process_group,
     rank,
     unwrap,
@@ -444,6 +445,7 @@ class TrainingRun:
             mix = MixClips(len(self.class_names), **alphas)
         self.prepare, self.prepare_val = Prepare(normalise, mix), Prepare(normalise)
         self.last_metrics: dict[str, float] = {}
+        self.trained_positions = 0  # frame indices 0 … trained_positions − 1 have occurred
 
     @property
     def deciding(self) -> dict[str, Any]:
@@ -478,11 +480,13 @@ class TrainingRun:
             random_state=rank() <= len(saved.other_random),
         )
         self.last_metrics = {name: value for name, value in saved.metrics.items() if name in _EVALUATED}
+        self.trained_positions = (saved.sampler or {}).get("trained_positions", 0)
         return saved.step
 
     def save(self, folder: Path, step: int, lost: list[str]) -> None:
         """Write a checkpoint of this step; all processes take part, the first one writes."""
         states = random_states_of_all()
+        self.trained_positions = max(gather_objects(self.trained_positions))
         if rank() != 0:
             return
         per_epoch = self.batches.steps_per_epoch
@@ -497,7 +501,12 @@ class TrainingRun:
             schedule=describe_schedule(self.schedule),
             scaler=self.scaler if self.scaler.is_enabled() else None,
             ema=self.average.module if self.average is not None else None,
-            sampler={"epoch": step // per_epoch, "step": step % per_epoch, "could_not_be_read": lost},
+            sampler={
+                "epoch": step // per_epoch,
+                "step": step % per_epoch,
+                "could_not_be_read": lost,
+                "trained_positions": self.trained_positions,
+            },
             metrics=self.last_metrics,
             other_random_states=states[1:],
         )
@@ -530,11 +539,18 @@ class TrainingRun:
         self.last_metrics = {name: float(row[name.removeprefix("val_")]) for name in _EVALUATED}
         return self.last_metrics
 
+    def noted(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The same batches; how far their frame indices reach is remembered."""
+        for batch in batches:
+            if "frame_index" in batch:
+                self.trained_positions = max(self.trained_positions, int(batch["frame_index"].max()) + 1)
+            yield batch
+
     def go(self, start: int) -> Iterator[Step]:
         """The loop from a step on; the caller saves, evaluates and stops."""
         for step in train_steps(
             self.model,
-            self.batches(start, self.steps),
+            self.noted(self.batches(start, self.steps)),
             optimizer=self.optimizer,
             loss_fn=self.settings.settled_recipe.build_loss(),
             schedule=self.schedule,

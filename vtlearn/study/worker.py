@@ -191,7 +191,11 @@ def run(job: dict[str, Any], stop: StopRequest) -> int:
             model=model,
             model_name=job["name"],
             config=model.trunk.config,
-            settings=settings | {"class_names": {k: list(v) for k, v in train.class_names.items()}},
+            settings=settings
+            | {
+                "class_names": {k: list(v) for k, v in train.class_names.items()},
+                "trained_positions": int(train.frame_index.max()) + 1,
+            },
             random_state=False,
         )
     write_json(folder / "result.json", result)

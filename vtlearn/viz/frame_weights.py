@@ -12,6 +12,7 @@ from vtlearn.errors import ArgumentError, require
 from vtlearn.viz.palette import MUTED, OKABE_ITO
 
 _LEFT, _RIGHT = 0.085, 0.985
+_LABEL = 0.14  # height of a bar's number and its distance, as a share of the axes
 
 
 def draw_frame_weights(
@@ -66,10 +67,10 @@ def draw_frame_weights(
     bars.set_ylabel("weight", fontsize=8)
     bars.spines[["top", "right"]].set_visible(False)
     for place, weight in enumerate(weights.tolist()):
+        struck = weight < equal < weight + _LABEL * 1.22 * highest  # by the line: then it stands above it
         bars.annotate(
-            f"{weight:.2f}", xy=(place, weight), xytext=(0, 2), textcoords="offset points", ha="center",
-            fontsize=8, color=MUTED if weight < equal else "black",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+            f"{weight:.2f}", xy=(place, equal if struck else weight), xytext=(0, 2), ha="center", va="bottom",
+            textcoords="offset points", fontsize=8, color=MUTED if weight < equal else "black",
         )  # fmt: skip
     bars.legend(loc="upper right", fontsize=8, frameon=False, ncols=2, bbox_to_anchor=(1.0, 1.05))
     figure.suptitle(title, x=_LEFT, y=0.985, ha="left", fontsize=10)

@@ -134,10 +134,13 @@ def _one_scheme(
     axes.set_aspect("auto")
     axes.set_axis_off()
     axes.set_title(scheme, loc="left", fontsize=10, pad=4)
-    axes.legend(
+    legend = axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(steps) + 1, fontsize=8, frameon=False,
         handletextpad=0.2, columnspacing=1.2, borderpad=0.1, labelcolor=MUTED, markerscale=0.9,
     )  # fmt: skip
+    query_sign = legend.legend_handles[-1]  # smaller than on the grid, or it touches what stands around it
+    assert isinstance(query_sign, PathCollection)
+    query_sign.set_sizes([60.0])
 
 
 def describe_keys(figure: Figure) -> str:

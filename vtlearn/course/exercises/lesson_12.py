@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -58,6 +58,8 @@ def read_three(value: Any, names: tuple[str, str, str]) -> list[Any]:
         raise Mistake("the result is None: is a `return` missing at the end?")
     if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 3:
         return list(value)
+    if isinstance(value, Iterator):
+        value = list(value)
     if not isinstance(value, (tuple, list)) or len(value) != 3:
         raise Mistake(f"expected three things: {', '.join(names)}")
     return list(value)
@@ -174,6 +176,12 @@ def check_peak_bytes(peak_bytes: Callable[..., Any]) -> None:
                     frames * (frame + vector) + at_once * work
                 ),
                 "in chunks, the vectors are held as well": at_once * (frame + work),
+                "in chunks, `chunk` frames are held at most, however long the video is: min and not max": (
+                    max(chunk, frames) * (frame + work) + table
+                ),
+                "in chunks, what counts is how many frames are in a chunk, not how many chunks there are": (
+                    -(-frames // chunk) * (frame + work) + table
+                ),
             },
         )
         expect_equal(
@@ -352,6 +360,7 @@ def check_chance_to_see(chance_to_see: Callable[..., Any]) -> None:
         ([3, 9, 11, 30], 7, 40, 2),
         ([0, 39], 3, 40, 1),
         ([2, 3, 4, 5], 3, 12, 3),
+        ([5, 7, 8, 20], 6, 31, 1),
     ):
         places = length - action + 1
         counts = [
@@ -364,6 +373,9 @@ def check_chance_to_see(chance_to_see: Callable[..., Any]) -> None:
             ),
             "at least so many is enough, not more than so many: >= and not >": (
                 sum(c > need for c in counts[0][:places]) / places
+            ),
+            "more frames than asked for are enough as well: >= and not ==": (
+                sum(c == need for c in counts[0][:places]) / places
             ),
             "the action must lie inside the video: it has length − action + 1 places": (
                 sum(c >= need for c in counts[0]) / length

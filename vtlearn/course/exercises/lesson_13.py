@@ -59,7 +59,8 @@ def check_card(card):
         "test",
         name='"judged_on"',
         likely={
-            "the head was fitted to the training clips: a good score there says little of others": "train"
+            "the head was fitted to the training clips: a good score there says little of others": "train",
+            "validation clips are for trying out: what was chosen on them cannot be judged on them": "val",
         },
     )
     gain = expect_number(card["least_gain"], name='"least_gain"')
@@ -498,7 +499,7 @@ EXERCISES = [
             "0.1) and `steps` (up to 300)",
             "test and baseline differ in the one thing the question asks about: what the head sees. The "
             "control differs from test in the one thing that makes learning possible",
-            "`measure` is `mean recall` or `share of frames`; `judged_on` is `train` or `test`; "
+            "`measure` is `mean recall` or `share of frames`; `judged_on` is `train`, `val` or `test`; "
             "`least_gain` is "
             "the least gain, as a share, that counts; `seeds` are three to five numbers",
         ),

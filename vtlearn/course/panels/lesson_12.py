@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vtlearn.course.panels.base import Drawing, Move, Panel, choice, steps
+from vtlearn.course.workspace import REPOSITORY
 from vtlearn.viz.palette import MUTED, OKABE_ITO, new_figure
 
 FPS = 30
@@ -18,6 +21,13 @@ GIGA_PER_FRAME = 16.85
 """Multiply-adds of one frame in ViT-B/16's linear layers, in 10⁹."""
 
 CLIPS, SPREAD, EVERY = "clips, averaged", "one pass, frames spread", "one pass, every frame"
+
+
+@functools.cache
+def recorded_ablations() -> dict[str, Any]:
+    """VTN's temporal part at other depths, frames and footprints, as it stands in ``benchmarks/results``."""
+    found: dict[str, Any] = json.loads((REPOSITORY / "benchmarks/results/long_video.json").read_text())
+    return found
 
 
 class CoverageAgainstCost(Panel):
