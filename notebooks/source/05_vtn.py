@@ -284,8 +284,8 @@ class TemporalPart(nn.Module):
 #
 # ## Step 5: does attention matter?
 #
-# An honest question for any attention network: is it the *attention* that works, or everything around it? VTN's authors took
-# the choice away. They replaced the weights by a hard-coded **uniform** distribution: each query takes the plain mean of
+# An honest question for any attention network: is it the *attention* that works, or everything around it? To find out, one
+# takes a part away and keeps all the rest: an **ablation**. VTN's authors took the choice away. They replaced the weights by a hard-coded **uniform** distribution: each query takes the plain mean of
 # what it may see. Everything else stayed. They report that both trained alike, and that on validation clips the uniform
 # one collapsed after a few epochs: it does not generalise.
 
@@ -434,6 +434,8 @@ print("The claim holds: learned attention on tuned vectors reads the order, and 
 #   place" before the second mean is taken. With a **single** layer there is no such MLP, and after 300 steps uniform
 #   attention stood at 28 %, learned at 79 %.
 # - The tuned backbone was tuned **inside a VTN with learned attention**. It may suit that one better.
+# - The weaker and the tuned backbone are one network, before and after it learned along. So the third row tells what
+#   **tuning** is worth. It tells nothing about larger or better pretrained networks.
 # - The **mean of frames** stays below one half: the mean of these vectors forgets the order, and half is what the pair
 #   alone would give.
 
@@ -585,7 +587,11 @@ quiz("05")
 # - Learned attention beats uniform attention on unseen clips; a tuned backbone beats a frozen, weaker one.
 # - The saving comes from one view and a 2-D backbone. The window matters from thousands of tokens on.
 #
-# **Words:** *frame_index*, *valid_mask*, *global_mask*, *view*, *uniform* stand in [the table of names](../docs/naming.md).
+# **Words:** [backbone](../docs/glossary.md#backbone), [frozen](../docs/glossary.md#frozen),
+# [frame index](../docs/glossary.md#frame-index), [padding](../docs/glossary.md#padding),
+# [global token](../docs/glossary.md#global-token), [head](../docs/glossary.md#head),
+# [uniform attention](../docs/glossary.md#uniform-attention), [view](../docs/glossary.md#view). The names in code,
+# *frame_index*, *valid_mask*, *global_mask*, stand in the [table of names](../docs/naming.md).
 #
 # **Next:** lesson 06, *TimeSformer*: attention over space and time in one network.
 

@@ -35,10 +35,9 @@ def frame_features(clips, backbone):
     folded = rearrange(clips, "b t c h w -> (t b) c h w")
     return rearrange(backbone(folded), "(t b) d -> b t d", t=clips.shape[1])
 """),
-    "without gradients": ("05.1", """
-@torch.no_grad()
+    "vmapped": ("05.1", """
 def frame_features(clips, backbone):
-    return backbone(clips.reshape(-1, *clips.shape[2:])).reshape(*clips.shape[:2], -1)
+    return torch.vmap(backbone)(clips)
 """),
     "float masks": ("05.3", """
 def with_class_token(features, cls_token, multiple):
@@ -62,6 +61,46 @@ def with_class_token(features, cls_token, multiple):
     x = torch.hstack([cls_token.expand(B, -1, -1), features, features[:, -1:].repeat(1, n - T - 1, 1)])
     i = repeat(torch.arange(n), "n -> b n", b=B)
     return x, i < T + 1, i < 1
+"""),
+    "gathered and chosen": ("05.4", """
+def position_ids(frame_index, num_positions, length):
+    if torch.any(frame_index < 0) or torch.any(frame_index >= num_positions):
+        raise ValueError(frame_index)
+    B, T = frame_index.shape
+    j = torch.arange(length).expand(B, -1)
+    f = frame_index.gather(1, (j - 1).clamp(0, T - 1))
+    return torch.where(j == 0, num_positions, torch.where(j <= T, f, num_positions + 1))
+"""),
+    "erf by hand, functional dropout": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.5):
+        super().__init__()
+        self.ln, self.p = nn.LayerNorm(width), dropout
+        self.a, self.b = nn.Linear(width, hidden), nn.Linear(hidden, num_classes)
+
+    def forward(self, tokens):
+        x = self.a(self.ln(tokens[:, :1]).squeeze(1))
+        x = 0.5 * x * (1 + torch.erf(x / 2**0.5))
+        return self.b(F.dropout(x, p=self.p, training=self.training))
+"""),
+    "mode put back after the call": ("05.2", """
+class Backbone(nn.Module):
+    def __init__(self, network, tuned):
+        super().__init__()
+        self.network, self.tuned = network.requires_grad_(tuned), tuned
+
+    def forward(self, frames):
+        mode = self.network.training
+        self.network.train(mode and self.tuned)
+        try:
+            return self.network(frames)
+        finally:
+            self.network.train(mode)
+"""),
+    "nanmean": ("05.6", """
+def uniform_attention(q, k, v, allowed):
+    x = v[:, :, None].masked_fill(~allowed[:, None, :, :, None], float("nan"))
+    return x.nanmean(3).nan_to_num()
 """),
     "int32 ids": ("05.4", """
 def position_ids(frame_index, num_positions, length):
@@ -256,6 +295,170 @@ def uniform_attention(q, k, v, allowed):
     w = allowed.float() / allowed.sum(-1, keepdim=True).clamp(min=1)
     return (w @ v.mean(1))[:, None].expand_as(v)
 """, "the output is off by"),
+    "without gradients": ("05.1", """
+@torch.no_grad()
+def frame_features(clips, backbone):
+    return backbone(clips.reshape(-1, *clips.shape[2:])).reshape(*clips.shape[:2], -1)
+""", "no gradient reaches the backbone"),
+    "hidden in a list": ("05.2", """
+class Backbone(nn.Module):
+    def __init__(self, network, tuned):
+        super().__init__()
+        self.hidden = [network.requires_grad_(tuned).train(tuned)]
+
+    def forward(self, frames):
+        return self.hidden[0](frames)
+""", "no part of the module"),
+    "train gives nothing back": ("05.2", """
+class Backbone(nn.Module):
+    def __init__(self, network, tuned):
+        super().__init__()
+        self.network, self.tuned = network.requires_grad_(tuned), tuned
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.network.train(mode and self.tuned)
+
+    def forward(self, frames):
+        return self.network(frames)
+""", "must return self"),
+    "normed where tuned": ("05.2", """
+class Backbone(nn.Module):
+    def __init__(self, network, tuned):
+        super().__init__()
+        self.network, self.tuned = network.requires_grad_(tuned), tuned
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.network.train(mode and self.tuned)
+        return self
+
+    def forward(self, frames):
+        y = self.network(frames)
+        return F.normalize(y, dim=-1) if self.tuned else y
+""", "and add nothing"),
+    "masks exchanged": ("05.3", """
+def with_class_token(features, cls_token, multiple):
+    B, T, D = features.shape
+    pads = features.new_zeros(B, -(T + 1) % multiple, D)
+    x = torch.cat([cls_token.expand(B, -1, -1), features, pads], 1)
+    i = torch.arange(x.shape[1]).expand(B, -1)
+    return x, i == 0, i <= T
+""", "are the two masks exchanged"),
+    "features detached": ("05.3", """
+def with_class_token(features, cls_token, multiple):
+    B, T, D = features.shape
+    pads = features.new_zeros(B, -(T + 1) % multiple, D)
+    x = torch.cat([cls_token.expand(B, -1, -1), features.detach(), pads], 1)
+    i = torch.arange(x.shape[1]).expand(B, -1)
+    return x, i <= T, i == 0
+""", "a tuned backbone could not learn"),
+    "only the first clip looked at": ("05.4", """
+def position_ids(frame_index, num_positions, length):
+    if frame_index[0].min() < 0 or frame_index[0].max() >= num_positions:
+        raise ValueError("past the table")
+    ids = F.pad(frame_index, (1, length - frame_index.shape[1] - 1), value=num_positions + 1)
+    ids[:, 0] = num_positions
+    return ids
+""", "every frame of every clip"),
+    "only the ends looked at": ("05.4", """
+def position_ids(frame_index, num_positions, length):
+    if frame_index[:, 0].min() < 0 or frame_index[:, -1].max() >= num_positions:
+        raise ValueError("past the table")
+    ids = F.pad(frame_index, (1, length - frame_index.shape[1] - 1), value=num_positions + 1)
+    ids[:, 0] = num_positions
+    return ids
+""", "every frame of every clip"),
+    "last row refused": ("05.4", """
+def position_ids(frame_index, num_positions, length):
+    if frame_index.min() < 0 or frame_index.max() >= num_positions - 1:
+        raise ValueError("past the table")
+    ids = F.pad(frame_index, (1, length - frame_index.shape[1] - 1), value=num_positions + 1)
+    ids[:, 0] = num_positions
+    return ids
+""", "but it has the last row"),
+    "sorted": ("05.4", """
+def position_ids(frame_index, num_positions, length):
+    if frame_index.min() < 0 or frame_index.max() >= num_positions:
+        raise ValueError("past the table")
+    ids = F.pad(frame_index.sort(1).values, (1, length - frame_index.shape[1] - 1), value=num_positions + 1)
+    ids[:, 0] = num_positions
+    return ids
+""", "the frames are sorted"),
+    "dropout before GELU": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.5):
+        super().__init__()
+        self.net = nn.Sequential(nn.LayerNorm(width),
+                                 nn.Linear(width, hidden),
+                                 nn.Dropout(dropout),
+                                 nn.GELU(),
+                                 nn.Linear(hidden, num_classes))
+
+    def forward(self, tokens):
+        return self.net(tokens[:, 0])
+""", "dropout stands after GELU"),
+    "dropout on the logits": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.5):
+        super().__init__()
+        self.net = nn.Sequential(nn.LayerNorm(width),
+                                 nn.Linear(width, hidden),
+                                 nn.GELU(),
+                                 nn.Linear(hidden, num_classes),
+                                 nn.Dropout(dropout))
+
+    def forward(self, tokens):
+        return self.net(tokens[:, 0])
+""", "at the wrong place"),
+    "dropout on the token": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.5):
+        super().__init__()
+        self.net = nn.Sequential(nn.LayerNorm(width),
+                                 nn.Dropout(dropout),
+                                 nn.Linear(width, hidden),
+                                 nn.GELU(),
+                                 nn.Linear(hidden, num_classes))
+
+    def forward(self, tokens):
+        return self.net(tokens[:, 0])
+""", "at the wrong place"),
+    "what is kept, given as dropout": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.5):
+        super().__init__()
+        self.net = nn.Sequential(nn.LayerNorm(width),
+                                 nn.Linear(width, hidden),
+                                 nn.GELU(),
+                                 nn.Dropout(1 - dropout),
+                                 nn.Linear(hidden, num_classes))
+
+    def forward(self, tokens):
+        return self.net(tokens[:, 0])
+""", "dropout is"),
+    "another default": ("05.5", """
+class VTNHead(nn.Module):
+    def __init__(self, width, hidden, num_classes, dropout=0.1):
+        super().__init__()
+        self.net = nn.Sequential(nn.LayerNorm(width),
+                                 nn.Linear(width, hidden),
+                                 nn.GELU(),
+                                 nn.Dropout(dropout),
+                                 nn.Linear(hidden, num_classes))
+
+    def forward(self, tokens):
+        return self.net(tokens[:, 0])
+""", "0.5 unless given"),
+    "softmax of zeros and ones": ("05.6", """
+def uniform_attention(q, k, v, allowed):
+    return allowed.float().softmax(-1)[:, None] @ v
+""", "forbidden keys weight"),
+    "the wrong way round": ("05.6", """
+def uniform_attention(q, k, v, allowed):
+    w = (~allowed).float()
+    return (w / w.sum(-1, keepdim=True).clamp(min=1))[:, None] @ v
+""", "wrong way round"),
 }  # fmt: skip
 
 

@@ -90,6 +90,11 @@ def check_frame_features(frame_features: Callable[..., Tensor]) -> None:
         call(frame_features, single, backbone), (1, 1, width), name="the features of one frame of one clip"
     )
     expect_close(one, backbone(single[0])[None], name="the features of one frame of one clip")
+    expect(
+        call(frame_features, clips, backbone).requires_grad,
+        "the values are right, but no gradient reaches the backbone, so it could never be tuned: leave out "
+        "no_grad, detach and NumPy; whoever wants it frozen freezes it (05.2)",
+    )
 
 
 # ------------------------------------------------------------------------------------------------- 05.2
@@ -117,6 +122,11 @@ def check_backbone(backbone_class: Callable[..., nn.Module]) -> None:
     network, twin = normed_network(), normed_network().eval()
     backbone = call(backbone_class, network, False)
     expect(isinstance(backbone, nn.Module), "Backbone(network, tuned) must give an nn.Module")
+    expect(
+        {id(one) for one in network.parameters()} <= {id(one) for one in backbone.parameters()},
+        "the network is no part of the module: to(device) and state_dict() would miss its weights; keep it "
+        "as an attribute of its own, as in self.network = network",
+    )
     before = statistics(network)
     call(backbone, frames)
     moved_at_once = not torch.equal(statistics(network), before)
@@ -146,6 +156,11 @@ def check_backbone(backbone_class: Callable[..., nn.Module]) -> None:
         "count them, and weight decay may move them)",
     )
     model["head"](vectors).sum().backward()
+    for mode in (True, False):
+        expect(
+            backbone.train(mode) is backbone,
+            "train() must return self, as every module's does: model = model.train() would give None",
+        )
 
     frozen_once = normed_network().requires_grad_(False)
     for network, story in (
@@ -159,7 +174,16 @@ def check_backbone(backbone_class: Callable[..., nn.Module]) -> None:
             f"{story}, its parameters must ask for gradients",
         )
         before = statistics(network)
-        vectors = call(backbone, frames)
+        vectors = expect_tensor(call(backbone, frames), (7, 5), kind="float", name="the output")
+        expect_close(
+            vectors,
+            normed_network().train()(frames),
+            name="the output",
+            likely={
+                f"{story}, it must follow train(): it gives what evaluation mode gives": twin(frames),
+            },
+            otherwise=f"{story}, it must give what the network gives, and add nothing",
+        )
         expect(
             not torch.equal(statistics(network), before),
             f"{story}, it must follow train(): its running statistics stand still in training mode",
@@ -251,6 +275,8 @@ def read_tokens(given: Any, features: Tensor, cls_token: Tensor, multiple: int) 
                 place < frames
             ),
             "valid_mask calls the padding real": place >= 0,
+            "valid_mask marks the class token alone: are the two masks exchanged?": place == 0,
+            "valid_mask calls a padding token real: T + 1 tokens are real": place <= frames + 1,
             "valid_mask leaves the class token out; it is as real as the frames": (
                 (place <= frames) & (place > 0)
             ),
@@ -287,6 +313,13 @@ def check_with_class_token(with_class_token: Callable[..., Any]) -> None:
         "the class token cannot learn: its numbers were copied out of the graph (.data, .item() or "
         "torch.tensor); join the tensors themselves",
     )
+    tuned = features.clone().requires_grad_()
+    tokens = call(with_class_token, tuned, cls_token, 5)[0]
+    expect(
+        tokens.requires_grad,
+        "the features are cut out of the graph: a tuned backbone could not learn; join the tensors as they "
+        "are",
+    )
 
 
 # ------------------------------------------------------------------------------------------------- 05.4
@@ -295,8 +328,18 @@ def check_with_class_token(with_class_token: Callable[..., Any]) -> None:
 def check_position_ids(position_ids: Callable[..., Tensor]) -> None:
     """Clips from different places of their videos, then the table's last row, then beyond it."""
     rows, length = 29, 11
-    index = torch.tensor([[4, 7, 10, 13, 16], [0, 0, 1, 3, 28], [2, 3, 5, 7, 11]])
+    index = torch.tensor([[4, 7, 10, 13, 16], [0, 0, 1, 3, 28], [12, 9, 6, 3, 2]])
     batch, frames = index.shape
+    call(
+        position_ids, torch.tensor([[3, 5, 7], [2, 3, 4]]), rows, 4
+    )  # no edge: what fails here is no refusal
+    for edge, place in ((rows - 1, "the last row"), (0, "the first row")):
+        try:
+            position_ids(torch.tensor([[5, edge, 7]]), rows, 4)
+        except (ValueError, IndexError, AssertionError):
+            raise Mistake(
+                f"frame {edge} of a table of {rows} frames is refused, but it has {place}: 0 to {rows - 1}"
+            ) from None
     token, pad = torch.full((batch, 1), rows), torch.full((batch, length - frames - 1), rows + 1)
     ids = expect_tensor(
         call(position_ids, index, rows, length),
@@ -336,6 +379,9 @@ def check_position_ids(position_ids: Callable[..., Tensor]) -> None:
             ),
             "padding has frame 0's row: one row for two things (id clash)": joined(token, index, pad * 0),
             "the rows of class token and padding are exchanged": joined(token + 1, index, pad - 1),
+            "the frames are sorted; each keeps its place, also in a clip that runs backwards": (
+                joined(token, index.sort(1).values, pad)
+            ),
             "every clip has the first clip's frames": joined(token, index[:1].expand(batch, -1), pad),
             "the class token stands behind the frames; it comes first": joined(index, token, pad),
         },
@@ -355,6 +401,15 @@ def check_position_ids(position_ids: Callable[..., Tensor]) -> None:
         5,
         because="a frame before the video: an index of −1 reads the table from its end",
     )
+    for bad, end in ((rows, "past the table"), (-1, "before the video")):
+        expect_raises(
+            position_ids,
+            (ValueError, IndexError, AssertionError),
+            torch.tensor([[5, 6, 7], [5, bad, 7], [5, 6, 7]]),
+            rows,
+            5,
+            because=f"the middle frame of the second clip lies {end}: look at every frame of every clip",
+        )
 
 
 def _refuses(position_ids: Callable[..., Tensor], index: Tensor, rows: int) -> None:
@@ -419,6 +474,7 @@ def check_head(head_class: Callable[..., nn.Module]) -> None:
         likely={
             (3, 13, classes): "logits for every token: the class token alone, token 0, is classified",
             (3, 1, classes): "the axis of tokens is still there: take token 0 with an index, not a slice",
+            (13, classes): "these are all tokens of the first clip; take token 0 of every clip: tokens[:, 0]",
         },
     )
 
@@ -435,6 +491,7 @@ def check_head(head_class: Callable[..., nn.Module]) -> None:
             "the mean of all tokens is classified; take the class token, token 0": run(tokens.mean(1)),
             "the last token is classified; the class token is token 0": run(tokens[:, -1]),
             "the first frame is classified; the class token is token 0": run(tokens[:, 1]),
+            "the mean of the frames is classified; take the class token, token 0": run(tokens[:, 1:].mean(1)),
             "the layer norm is never used": run(token, normed=False),
             "ReLU stands where GELU is meant": run(token, F.relu),
             "nothing stands between the linear layers: two of them in a row are one": run(token, lambda x: x),
@@ -461,6 +518,41 @@ def check_head(head_class: Callable[..., nn.Module]) -> None:
     expect(
         torch.allclose(call(never, tokens), call(never, tokens)),
         "with dropout = 0.0 something is dropped all the same: is the argument used?",
+    )
+    _dropout_stands_right(call(head_class, width, hidden, classes, 0.2), 0.2, tokens)
+    _dropout_stands_right(call(head_class, width, hidden, classes), 0.5, tokens, said=" unless given")
+
+
+def _dropout_stands_right(head: nn.Module, dropout: float, tokens: Tensor, said: str = "") -> None:
+    """Looks at what reaches the last linear layer in training: GELU's output, thinned and scaled."""
+    first, second = sorted(
+        (part for part in head.modules() if isinstance(part, nn.Linear)),
+        key=lambda part: part.in_features != tokens.shape[-1],
+    )
+    norm = next(part for part in head.modules() if isinstance(part, nn.LayerNorm))
+    reached: list[Tensor] = []
+    second.register_forward_pre_hook(lambda _, given: reached.append(given[0]))
+    tokens = tokens.repeat(80, 1, 1)
+    logits = call(head.train(), tokens)
+    if not reached:  # the layer's weights were used in another way
+        return
+    seen = reached[0][:, 0] if reached[0].ndim == 3 else reached[0]
+    whole = F.gelu(first(norm(tokens[:, 0])))
+    gone = seen == 0
+    expect(
+        bool(gone.any()) and torch.allclose(second(seen), logits, atol=1e-4),
+        "something is dropped at the wrong place: dropout stands between GELU and the last linear layer",
+    )
+    share = float(gone.float().mean())
+    expect(
+        abs(share - dropout) < 0.08,
+        f"dropout is {dropout}{said}, but a share of about {share:.2f} is dropped",
+    )
+    expect_close(
+        seen,
+        torch.where(gone, torch.zeros_like(whole), whole / (1 - dropout)),
+        name="what reaches the last linear layer in training",
+        otherwise="dropout stands after GELU, not before it",
     )
 
 
@@ -515,6 +607,17 @@ def check_uniform(uniform_attention: Callable[..., Tensor]) -> None:
                 torch.where(empty, everything, right)
             ),
             "this is v itself: nothing was averaged": v,
+            "allowed is the wrong way round: True = may attend": (
+                ((1 - share) / (1 - share).sum(-1, keepdim=True).clamp(min=1))[:, None] @ v
+            ),
+            "a softmax over zeros and ones gives the forbidden keys weight, too: they need −inf": (
+                share.softmax(-1)[:, None] @ v
+            ),
+            "every clip gets the first clip's mask": (share / counts)[:1, None] @ v,
+            "these are means of q; the values are averaged": (share / counts)[:, None] @ q,
+            "a query that may attend to nothing keeps its own value; it must give zeros": (
+                torch.where(empty, v, right)
+            ),
         },
         otherwise="row b, i: the mean of v over the keys j with allowed[b, i, j]; zeros where there is none",
     )
@@ -576,7 +679,7 @@ EXERCISES = [
             "`clips` is `(B, T, C, H, W)`; `backbone` maps images `(n, C, H, W)` to vectors `(n, D)`, for "
             "any `n`",
             "returns `(B, T, D)`: entry `[b, t]` is the backbone's vector for frame t of clip b",
-            "all at once, in pieces or in a loop: as you like",
+            "all at once, in pieces or in a loop: as you like; gradients reach the backbone",
         ),
         stub='''
         def frame_features(clips: Tensor, backbone: nn.Module) -> Tensor:  # (B, T, C, H, W) -> (B, T, D)
@@ -632,7 +735,8 @@ EXERCISES = [
         minutes=15,
         why="A backbone that is half frozen changes under your cached features, and nothing tells you.",
         contract=(
-            "`Backbone(network, tuned)` is an `nn.Module`; called on frames it gives `network(frames)`",
+            "`Backbone(network, tuned)` is an `nn.Module` with the network as a part of it; called on frames "
+            "it gives `network(frames)`",
             "frozen (`tuned=False`): no parameter of the network asks for a gradient, and the network works "
             "in evaluation mode, also after `train()` of the model around it",
             "tuned: all its parameters ask for gradients, even if they were frozen before, and it follows "
