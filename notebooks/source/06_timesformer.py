@@ -13,8 +13,8 @@
 # **Give an image transformer one more step, attention over time at each place, and it learns what comes first, for t + s
 # comparisons a patch instead of t · s. Before training the step changes nothing: a clip that stands still gets the image
 # model's answer. After training it tells the motion of more than eight in ten unseen clips, where the average over frames
-# tells one in three. Shuffle the frames, and it is about a coin between a motion and its reversal; play them backwards, and it
-# names the reversal.**
+# tells one in three. Shuffle the frames, and it guesses between a motion and its reversal, as if it tossed a coin; play them
+# backwards, and it names the reversal.**
 #
 # You train it below with your own steps inside, and the lesson stops if the claim is false.
 
@@ -78,7 +78,8 @@ show(schemes, describe_keys(schemes))
 # - **Space only**: its own frame. An image model, frame after frame; the class tokens are averaged at the end.
 # - **Joint**: everybody.
 # - **Divided**: its own place in all frames, then its own frame. Two steps, each with projections of its own.
-# - **Local and global** ("sparse" in the paper): the near half of all frames, then every second patch, row and frame.
+# - **Local and global** ("sparse" in the paper): first the near quarter of every frame, half of its rows by half of its
+#   columns; then every second frame, row and column.
 # - **Axial**: over time, then along its row, then along its column. Three steps.
 #
 # Not drawn: the class token. The clip has one, and every patch meets it; in space only each frame has its own.
@@ -146,7 +147,7 @@ for t, side in ((8, 224), (16, 224), (32, 224), (96, 224), (8, 448), (16, 448)):
 # Joint attention grows with the product, divided with the sum. In the paper joint attention no longer fits into the memory of
 # a GPU at 448 × 448, or at 32 frames of 224 × 224. Divided attention goes on to 96 frames.
 #
-# But a comparison is not the whole bill. Each patch also pays for projections and for the MLP, in every scheme alike.
+# But comparisons are not the whole bill. Each patch also pays for projections and for the MLP, in every scheme alike.
 # `model_cost` counts both, for models of the paper's size:
 
 # %%
@@ -200,7 +201,7 @@ print("updates that moved:", int(moved.sum()), "| at place 9 of clip 0:", int(mo
 #
 # $$\text{update}_{\text{cls}} = \frac1t \sum_{i=1}^{t} \text{Attention}\big([\text{cls}, x_{i,1}, \dots, x_{i,s}]\big)_{\text{cls}}.$$
 #
-# Only here does the class token learn anything, since in the code it takes no part in the step over time.
+# Only here does the class token hear of the patches: in the code it takes no part in the step over time.
 
 # %% tags=["exercise"]
 # 06.4
@@ -657,8 +658,11 @@ quiz("06")
 #   token is shared.
 # - Divided saves with length and size, not at 8 small frames; it has 41 % more parameters.
 #
-# **Words:** *joint*, *divided*, *axial*, *local and global*, *space only*: who meets whom; *t*, *s*: frames, and patches of a
-# frame (the paper's F and N). All words and symbols of the course stand in [the table of names](../docs/naming.md).
+# **Words:** who meets whom: [space only](../docs/glossary.md#space-only), [joint](../docs/glossary.md#joint),
+# [divided](../docs/glossary.md#divided), [local and global](../docs/glossary.md#local-and-global),
+# [axial](../docs/glossary.md#axial); [query](../docs/glossary.md#query) and [key](../docs/glossary.md#key);
+# [image start](../docs/glossary.md#image-start). *t* and *s* are frames, and patches of a frame (the paper's F and N). All
+# symbols of the course stand in the [table of names](../docs/naming.md).
 #
 # **Next:** lesson 07, *ViViT*: four models that divide space and time elsewhere.
 

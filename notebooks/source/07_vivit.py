@@ -61,7 +61,8 @@ start_lesson("07")
 #
 # $$t \cdot h \cdot w = 16 \cdot 14 \cdot 14 = 3136 \text{ tokens.}$$
 #
-# In what follows s = h · w is the number of tokens of one temporal index, and tokens are `(B, t, s, D)`.
+# A **temporal index** is one step of this grid along time; here it covers two frames. In what follows s = h · w is the number
+# of tokens of one temporal index, and tokens are `(B, t, s, D)`.
 #
 # The picture shows a small clip, 4 × 3 × 5 tokens, and one token that asks. The marks are the tokens it meets in one block.
 
@@ -369,7 +370,7 @@ FourModels()
 # ## The experiment
 #
 # The course comes with a ViViT whose training was stopped after 400 of 2,200 steps, its optimiser included. It is a small
-# model 2 with one trunk and two heads: *shapes* (four classes; one frame is enough) and *motions* (eight classes; each is
+# model 2 with one trunk (all that comes before the answer) and two heads: *shapes* (four classes; one frame is enough) and *motions* (eight classes; each is
 # another one played backwards).
 #
 # You go on for 30 steps, with your encoder inside. The same clips come in the same order as in the recorded run. So if your
@@ -572,9 +573,11 @@ quiz("07")
 # - Parameters, operations and milliseconds are three different numbers.
 # - A read-out is learned: class token and mean cannot be exchanged after training.
 #
-# **Words:** *temporal index* a step of the token grid along time, two frames for tubelets of 2; *s = h · w* tokens of one
-# index; *pairs* of query and key; *multiply-add* one multiplication and one addition. All words and symbols of the course
-# stand in [the table of names](../docs/naming.md).
+# **Words:** *temporal index*, a step of the token grid along time; [tubelet](../docs/glossary.md#tubelet);
+# [factorised](../docs/glossary.md#factorised); [joint](../docs/glossary.md#joint);
+# [class token](../docs/glossary.md#class-token); [multiply-add](../docs/glossary.md#multiply-add);
+# [projection](../docs/glossary.md#projection). All symbols of the course, s = h · w among them, stand in the
+# [table of names](../docs/naming.md).
 #
 # **Next:** lesson 08, *training*: from a laptop's CPU to several GPUs.
 

@@ -182,6 +182,29 @@ def sparse_masks(t, h, w):
         near *= ((off[..., axis] + size // 2 >= 0) & (off[..., axis] + size // 2 < size)).long()
     return near, ((off % 2).sum(-1) == 0).long()
 """),
+    "as the released code does it": ("06.1", """
+def joint_tokens(cls, patches, space, time):
+    B,t,s,D=patches.shape
+    x=torch.cat([cls.expand(B*t,1,D),patches.reshape(B*t,s,D)],1)+space
+    c=x.view(B,t,1+s,D)[:,0,:1]
+    p=rearrange(x[:,1:],"(b t) s d -> (b s) t d",b=B)+time
+    return torch.cat([c,rearrange(p,"(b s) t d -> b (t s) d",b=B)],1)
+"""),
+    "vmap over the frames": ("06.4", """
+def within_frames(attention, cls, x):
+    o=torch.vmap(lambda f: attention(torch.cat([cls,f],1)),in_dims=1,out_dims=1)(x)
+    return o[:,:,0].mean(1,True),o[:,:,1:]
+"""),
+    "small masks joined by einops": ("06.7", """
+def sparse_masks(t,h,w):
+    def near(n):
+        k=(n+1)//2; i=torch.arange(n); d=i[None,:]-i[:,None]; return (d>=-(k//2))&(d<k-k//2)
+    L = repeat(near(h)[:, None, :, None] & near(w)[None, :, None, :], "h w g v -> (t h w) (u g v)", t=t, u=t)
+    p = lambda n: (torch.arange(n)[:, None] - torch.arange(n)[None]) % 2 == 0
+    G = p(t)[:, None, None, :, None, None] & p(h)[None, :, None, None, :, None]
+    G = rearrange(G & p(w)[None, None, :, None, None, :], "a b c d e f -> (a b c) (d e f)")
+    return (L,G)
+"""),
 }  # fmt: skip
 
 
@@ -343,6 +366,82 @@ def sparse_masks(t, h, w):
     n = t * h * w
     return torch.full((n, n), -math.inf), torch.zeros(n, n)
 """, "expected Bool"),
+    "cut out of the graph": ("06.1", """
+def joint_tokens(cls, patches, space, time):
+    B=patches.shape[0]
+    g=space[0,1:][None]+time[0][:,None]
+    return torch.hstack([(cls+space[:,[0]]).repeat(B,1,1),(patches+g).flatten(1,-2)]).detach()
+""", "no gradient passes"),
+    "places one by one": ("06.1", """
+def joint_tokens(cls, patches, space, time):
+    B,t,s,D=patches.shape
+    x = patches.flatten(1, 2) + space[:, 1:].repeat_interleave(t, 1) + time.repeat_interleave(s, 1)
+    return torch.cat([(cls + space[:, :1]).repeat(B, 1, 1), x], 1)
+""", "another place's row"),
+    "the code without class token": ("06.2", """
+def comparisons(t,s):
+    return t*s+1,t+s+2,t+s
+""", "within frames it is a key"),
+    "unfolded clips first": ("06.3", """
+def over_time(attention, x):
+    B,t,s,D=x.shape
+    out=attention(rearrange(x,"b t s d -> (s b) t d"))
+    return rearrange(out,"(b s) t d -> b t s d",b=B)
+""", "unfold them as (s, B)"),
+    "the blocks before cannot learn": ("06.3", """
+def over_time(attention, x):
+    B,t,s,D=x.shape
+    return rearrange(attention(rearrange(x.detach(),"b t s d -> (b s) t d")),"(b s) t d -> b t s d",b=B)
+""", "no gradient goes back"),
+    "earlier frames only": ("06.3", """
+def over_time(attention, x):
+    B, t, s, D = x.shape
+    line = lambda j: torch.stack([attention(x[:, : i + 1, j])[:, -1] for i in range(t)], 1)
+    return torch.stack([line(j) for j in range(s)], 2)
+""", "earlier frames only"),
+    "masks inverted": ("06.7", """
+def sparse_masks(t,h,w):
+    ij=torch.cartesian_prod(torch.arange(t),torch.arange(h),torch.arange(w))
+    d=ij[None]-ij[:,None]
+    n=torch.tensor([-(-h//2),-(-w//2)])
+    L=((d[...,1:]>=-(n//2))&(d[...,1:]<n-n//2)).all(-1)
+    G=((d%2)==0).all(-1)
+    return ~L,~G
+""", "wrong way round"),
+    "round the corner": ("06.7", """
+def sparse_masks(t,h,w):
+    ij=torch.cartesian_prod(torch.arange(t),torch.arange(h),torch.arange(w))
+    n=(h+1)//2; m=(w+1)//2
+    d=ij[None]-ij[:,None]
+    L=((d[...,1]+n//2)%h<n)&((d[...,2]+m//2)%w<m)
+    return L,((d%2)==0).all(-1)
+""", "the other side of the frame"),
+    "pushed inwards": ("06.7", """
+def sparse_masks(t,h,w):
+    ij=torch.cartesian_prod(torch.arange(t),torch.arange(h),torch.arange(w))
+    n=(h+1)//2; m=(w+1)//2
+    r0=(ij[:,1]-n//2).clamp(0,h-n); c0=(ij[:,2]-m//2).clamp(0,w-m)
+    L=(ij[None,:,1]>=r0[:,None])&(ij[None,:,1]<r0[:,None]+n)&(ij[None,:,2]>=c0[:,None])&(ij[None,:,2]<c0[:,None]+m)
+    d=ij[None]-ij[:,None]
+    return L,((d%2)==0).all(-1)
+""", "pushed inwards"),
+    "near in time": ("06.7", """
+def sparse_masks(t,h,w):
+    ij=torch.cartesian_prod(torch.arange(t),torch.arange(h),torch.arange(w))
+    d=ij[None]-ij[:,None]
+    n=torch.tensor([(t+1)//2,-(-h//2),-(-w//2)])
+    L=((d>=-(n//2))&(d<n-n//2)).all(-1)
+    return L,((d%2)==0).all(-1)
+""", "near in time as well"),
+    "itself left out": ("06.7", """
+def sparse_masks(t,h,w):
+    ij=torch.cartesian_prod(torch.arange(t),torch.arange(h),torch.arange(w))
+    d=ij[None]-ij[:,None]
+    n=torch.tensor([-(-h//2),-(-w//2)])
+    L=((d[...,1:]>=-(n//2))&(d[...,1:]<n-n//2)).all(-1)
+    G=((d%2)==0).all(-1)&(d!=0).any(-1)
+    return L,G
+""", "the query itself is left out"),
 }  # fmt: skip
 
 

@@ -324,7 +324,7 @@ def joint_encoder(tokens, cls_token, table, blocks, norm):
     for block in blocks:
         x = block(x)
     return norm(x)[:, 0]
-""", "a leaf Variable that requires grad"),
+""", "changes its argument tokens in place"),
     "four axes to space": ("07.2", """
 def factorised_encoder(tokens, space, time):
     return time(space(tokens))
@@ -419,6 +419,54 @@ def attend_in_turn(x, attend, axes):
         x = x + y
     return x
 """, "the tokens after thw"),
+    "table cut out of the graph": ("07.1", """
+def joint_encoder(tokens, cls_token, table, blocks, norm):
+    x=torch.cat([cls_token.data.expand(len(tokens),-1,-1),tokens.flatten(1,2)],1)+table.data
+    for b in blocks: x=b(x)
+    return norm(x)[:,0]
+""", "no gradient goes back to the class token"),
+    "last sum from the start": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    nt,ns,nm=norms
+    y=x+torch.vmap(attend_time,2,2)(nt(x))
+    z=y+torch.vmap(attend_space,1,1)(ns(y))
+    return x+mlp(nm(z))
+""", "the last sum starts from"),
+    "norms in another order": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    ns,nt,nm=norms
+    y=x+torch.vmap(attend_time,2,2)(nt(x))
+    z=y+torch.vmap(attend_space,1,1)(ns(y))
+    return z+mlp(nm(z))
+""", "the norms are exchanged"),
+    "time detached": ("07.3", """
+def factorised_block(x, norms, attend_time, attend_space, mlp):
+    nt,ns,nm=norms
+    y=x+torch.vmap(attend_time,2,2)(nt(x)).detach()
+    z=y+torch.vmap(attend_space,1,1)(ns(y))
+    return z+mlp(nm(z))
+""", "the gradient does not reach"),
+    "no biases of q, k and v": ("07.5", """
+def encoder_parameters(model, embed_dim, mlp_dim, depth, temporal_depth):
+    D,M=embed_dim,mlp_dim
+    b=2*2*D+4*D*D+D+2*D*M+M+D
+    return depth*b+(model==2)*temporal_depth*b+(model==3)*depth*(2*D+4*D*D+D)
+""", "q, k and v have biases"),
+    "second attention in some blocks": ("07.5", """
+def encoder_parameters(model, embed_dim, mlp_dim, depth, temporal_depth):
+    D,M=embed_dim,mlp_dim
+    b=2*2*D+4*(D*D+D)+2*D*M+M+D
+    return depth*b+(model==2)*temporal_depth*b+(model==3)*temporal_depth*(2*D+4*(D*D+D))
+""", "each of model 3's depth blocks"),
+    "each step detached": ("07.6", """
+def attend_in_turn(x, attend, axes):
+    z=dict(zip("bthw",x.shape))
+    for a in axes:
+        o=" ".join(c for c in "bthw" if c not in a); i=" ".join(a)
+        y = attend(rearrange(x, f"b t h w d -> ({o}) ({i}) d")).detach()
+        x = x + rearrange(y, f"({o}) ({i}) d -> b t h w d", **z)
+    return x
+""", "no gradient goes back"),
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def draw_frame_weights(
             f"{weight:.2f}", xy=(place, equal if struck else weight), xytext=(0, 2), ha="center", va="bottom",
             textcoords="offset points", fontsize=8, color=MUTED if weight < equal else "black",
         )  # fmt: skip
-    bars.legend(loc="upper right", fontsize=8, frameon=False, ncols=2, bbox_to_anchor=(1.0, 1.05))
+    bars.legend(loc="upper right", fontsize=8, frameon=False, ncols=2, bbox_to_anchor=(1.01, -0.13))
     figure.suptitle(title, x=_LEFT, y=0.985, ha="left", fontsize=10)
     return figure
 

@@ -30,7 +30,7 @@ def draw_costs(costs: Mapping[str, Mapping[str, Mapping[str, float]]], *, chosen
     figure = Figure(figsize=(9.2, 0.42 * rows + 1.15))
     for place, (title, models) in enumerate(costs.items()):
         width = 1 / len(costs)
-        axes = figure.add_axes((place * width + 0.12, 0.17, width - 0.125, 0.7))
+        axes = figure.add_axes((place * width + 0.13, 0.17, width - 0.135, 0.7))
         cost_bars(axes, models, title, chosen=chosen)
     return figure
 
@@ -65,8 +65,8 @@ def cost_bars(axes: Axes, models: Mapping[str, Mapping[str, float]], title: str,
             left += amount
         bold = "bold" if model == chosen else "normal"
         axes.annotate(
-            f"{left:,.1f}", xy=(left, row), xytext=(4, 0), textcoords="offset points", va="center",
-            fontsize=8.5, fontweight=bold,
+            f"{left:,.0f}" if left >= 1000 else f"{left:,.1f}", xy=(left, row), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize=8.5, fontweight=bold,
         )  # fmt: skip
         if model == chosen:
             frame = Rectangle((0, row - 0.36), left, 0.72, fill=False, edgecolor="black", linewidth=2)
@@ -75,7 +75,7 @@ def cost_bars(axes: Axes, models: Mapping[str, Mapping[str, float]], title: str,
     axes.set_yticks(range(len(models)), labels=list(models), fontsize=8.5)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == chosen else "normal")
-    axes.set_xlim(0, 1.22 * most if most else 1)
+    axes.set_xlim(0, 1.26 * most if most else 1)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)

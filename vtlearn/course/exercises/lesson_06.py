@@ -54,13 +54,15 @@ def random(*shape: int, seed: int = 1) -> Tensor:
     return 1.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def expect_gradient(out: Tensor, attention: Attending) -> None:
-    """The loss must reach the weights of the attention, since the lesson trains them."""
+def expect_gradient(out: Tensor, attention: Attending, *given: Tensor) -> None:
+    """The loss must reach the weights of the attention and what came in, since the lesson trains both."""
     expect(
         out.requires_grad,
         "the values are right, but no gradient reaches the attention: leave out detach, no_grad and NumPy",
     )
     attention.weights.grad = None
+    for one in given:
+        one.grad = None
     try:
         out.square().sum().backward()
     except RuntimeError:
@@ -71,6 +73,11 @@ def expect_gradient(out: Tensor, attention: Attending) -> None:
     assert attention.weights.grad is not None
     reached = [bool(part.abs().sum() > 0) for part in attention.weights.grad]
     expect(all(reached), "the values are right, but the gradient does not reach all of q, k and v")
+    expect(
+        all(one.grad is not None for one in given),
+        "the values are right, but no gradient goes back to what came in, so the blocks before this one "
+        "could not learn: leave out detach",
+    )
 
 
 def a_pair(value: Any, name: str) -> tuple[Any, Any]:
@@ -135,6 +142,15 @@ def token_slips(cls: Tensor, patches: Tensor, space: Tensor, time: Tensor) -> di
         "a reshape has mixed places and times: flatten (t, s) as they stand": torch.cat(
             [first, scrambled.transpose(1, 2).reshape(len(patches), s, t, width).flatten(1, 2)], dim=1
         ),
+        "a patch stands at another place's row: tokens run frame by frame, so the whole table of places is "
+        "repeated for each frame, not each of its rows in turn": torch.cat(
+            [
+                first,
+                patches.flatten(1, 2) + space[:, 1:].repeat_interleave(t, 1) + time.repeat_interleave(s, 1),
+            ],
+            dim=1,
+        ),
+        "the times run backwards": clip_tokens(cls, patches, space, time.flip(1)),
         "nothing is added to the tokens": torch.cat(
             [cls.expand(len(patches), -1, -1), patches.flatten(1, 2)], dim=1
         ),
@@ -174,6 +190,16 @@ def check_joint_tokens(joint_tokens: Callable[..., Tensor]) -> None:
             name="the row of tokens",
             likely=token_slips(*inputs),
             otherwise="class token + row 0 of the places; patch (i, j) + row 1 + j of the places + time i",
+        )
+    learning = [one.requires_grad_() for one in inputs]
+    row = joint_tokens(*(one * 1 for one in learning))
+    expect(row.requires_grad, "the values are right, but no gradient passes: leave out detach and no_grad")
+    row.square().sum().backward()
+    for name, one in zip(("cls", "patches", "space", "time"), learning, strict=True):
+        expect(
+            one.grad is not None,
+            f"the values are right, but no gradient goes back to {name}, so it could not learn: leave out "
+            "detach and .data",
         )
 
 
@@ -217,6 +243,11 @@ def check_comparisons(comparisons: Callable[..., Any]) -> None:
                 "the paper and the code are counted alike; in the paper the class token is a key in both "
                 "steps": [joint, code, code],
                 "the joint count misses the class token": [t * s, paper, code],
+                "the code's count misses the class token: it is left out of the step over time, but within "
+                "frames it is a key": [joint, paper, code - 1],
+                "s is the number of patches in a frame already, not of rows": [
+                    t * s * s + 1, t + s * s + 2, t + s * s + 1,
+                ],
                 "every frame brings a class token of its own here; the clip has one": [
                     t * (s + 1), paper, code,
                 ],
@@ -253,6 +284,8 @@ def time_slips(attention: Attending, x: Tensor) -> dict[str, Tensor]:
     """What the usual slips give."""
     batch, t, s, width = x.shape
     right = along_time(attention, x)
+    clips_mixed = right.permute(2, 0, 1, 3).reshape(batch, s, t, width).transpose(1, 2)
+    so_far = [along_time(attention, x[:, : now + 1])[:, -1] for now in range(t)]
     mixed = attention(x.reshape(batch * s, t, width))
     lines = x.transpose(1, 2).reshape(batch * s, t, width)
     across = attention(x.permute(2, 0, 1, 3).reshape(s, batch * t, width))
@@ -276,6 +309,12 @@ def time_slips(attention: Attending, x: Tensor) -> dict[str, Tensor]:
         ),
         "the clips of the batch attend to each other: the batch is the axis over which it attends": (
             attention(x.flatten(1, 2).transpose(0, 1)).transpose(0, 1).reshape(x.shape)
+        ),
+        "the clips of the batch are mixed: rows were folded as (s B), so unfold them as (s, B), not (B, s)": (
+            clips_mixed
+        ),
+        "a patch attends to earlier frames only; it attends to all t frames of its place": torch.stack(
+            so_far, 1
         ),
         "x is added: only the update is asked for, the residual comes later": x + right,
         "this is the mean over time, the same in all frames": (
@@ -321,7 +360,8 @@ def check_over_time(over_time: Callable[..., Tensor]) -> None:
             f"{batch * t * s} of the clips: hand each to it once",
         )
     attention = Attending(2)
-    expect_gradient(call(over_time, attention, torch.randn(2, 3, 5, 2)), attention)
+    x = torch.randn(2, 3, 5, 2, requires_grad=True)
+    expect_gradient(over_time(attention, x * 1), attention, x)
 
 
 # ------------------------------------------------------------------------------------------------- 06.4
@@ -447,11 +487,9 @@ def check_within_frames(within_frames: Callable[..., Any]) -> None:
                 otherwise="the mean, over the frames, of what its copies became",
             )
     attention = Attending(2)
-    token, patches = call(within_frames, attention, torch.randn(2, 1, 2), torch.randn(2, 3, 5, 2))
-    expect_gradient(patches, attention)
-    again = Attending(2)
-    token, patches = call(within_frames, again, torch.randn(2, 1, 2), torch.randn(2, 3, 5, 2))
-    expect_gradient(token, again)
+    cls, x = torch.randn(2, 1, 2, requires_grad=True), torch.randn(2, 3, 5, 2, requires_grad=True)
+    for which in (1, 0):
+        expect_gradient(within_frames(attention, cls * 1, x * 1)[which], attention, cls, x)
 
 
 # ------------------------------------------------------------------------------------------------- 06.5
@@ -622,7 +660,8 @@ def check_attend_along(attend_along: Callable[..., Tensor]) -> None:
                 )
     for axis in AXES:
         attention = Attending(2)
-        expect_gradient(call(attend_along, attention, torch.randn(2, 3, 5, 7, 2), axis), attention)
+        x = torch.randn(2, 3, 5, 7, 2, requires_grad=True)
+        expect_gradient(attend_along(attention, x * 1, axis), attention, x)
 
 
 # ------------------------------------------------------------------------------------------------- 06.7
@@ -675,9 +714,25 @@ def local_slips(t: int, h: int, w: int) -> dict[str, Tensor]:
         "local means the same quarter of the frame here; it is counted from the query": (
             _same_block(t, h, w, rows, columns)
         ),
+        "the mask is the wrong way round: True = may attend": ~local,
+        "local is held near in time as well; it takes all frames": local & near(later, (t + 1) // 2),
+        "the neighbourhood goes on at the other side of the frame; it is cut off at the border": (
+            ((down + rows // 2) % h < rows) & ((right + columns // 2) % w < columns)
+        ),
+        "at the border the neighbourhood is pushed inwards; it is cut off there": _pushed(
+            t, h, w, rows, columns
+        ),
         "only rows are held near; columns, too": near(down, rows),
         "only columns are held near; rows, too": near(right, columns),
     }
+
+
+def _pushed(t: int, h: int, w: int, rows: int, columns: int) -> Tensor:
+    token = torch.arange(t * h * w)
+    row, column = token // w % h, token % w
+    top, left = (row - rows // 2).clamp(0, h - rows), (column - columns // 2).clamp(0, w - columns)
+    down, right = row[None] - top[:, None], column[None] - left[:, None]
+    return (down >= 0) & (down < rows) & (right >= 0) & (right < columns)
 
 
 def _same_block(t: int, h: int, w: int, rows: int, columns: int) -> Tensor:
@@ -705,6 +760,9 @@ def global_slips(t: int, h: int, w: int) -> dict[str, Tensor]:
             (later + down + right) % 2 == 0
         ),
         "these are the keys that a stride of 2 leaves out": ~sparse_right(t, h, w)[1],
+        "the query itself is left out; offsets of 0 are even": (
+            sparse_right(t, h, w)[1] & ~torch.eye(t * h * w, dtype=torch.bool)
+        ),
         "one even offset is enough here; all three must be even": (
             (later % 2 == 0) | (down % 2 == 0) | (right % 2 == 0)
         ),
@@ -782,7 +840,7 @@ EXERCISES = [
             "place j",
             "`time` is the table of times, `(1, t, D)`: row i belongs to frame i; the class token has none",
             "returns `(B, 1 + t·s, D)`: each clip's class token, then its patches frame by frame, all with "
-            "their positions added",
+            "their positions added; gradients flow to all four",
         ),
         stub='''
         def joint_tokens(cls: Tensor, patches: Tensor, space: Tensor, time: Tensor) -> Tensor:

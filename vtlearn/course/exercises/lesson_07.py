@@ -81,9 +81,19 @@ def new_norm(width: int, seed: int) -> nn.LayerNorm:
     return norm
 
 
-def _through(value: Tensor, given: Tensor) -> bool:
-    """Whether a gradient goes from ``value`` back to ``given``."""
-    return value.requires_grad and torch.autograd.grad(value.sum(), given, allow_unused=True)[0] is not None
+def _through(value: Tensor, given: Tensor, *, trained: bool = True) -> bool:
+    """Whether a gradient goes from ``value`` back to ``given``; in place may pass where nothing trains."""
+    if not value.requires_grad:
+        return False
+    try:
+        return torch.autograd.grad(value.sum(), given, allow_unused=True, retain_graph=True)[0] is not None
+    except RuntimeError:
+        expect(
+            not trained,
+            "the values are right, but the gradient cannot be computed: something that it needs is changed "
+            "in place; write x = x + step, not x += step",
+        )
+        return True
 
 
 # ------------------------------------------------------------------------------------------------- 07.1
@@ -150,15 +160,15 @@ def check_joint_encoder(joint_encoder: Callable[..., Tensor]) -> None:
             "this is the vector of the last place; the class token stands first": right[:, -1],
             "time runs fastest here, so tokens and rows of the table do not belong together; flatten (t s), "
             "time slowest": run(fastest)[:, 0],
-            "the class token stands last; row 0 of the table is its own, so it stands first": last[:, -1],
+            "the class token stands last, or the table is shifted: row 0 of the table is its own, so it "
+            "stands first": last[:, -1],
             "the class token got no position; the table has a row for it, row 0": run(
                 torch.cat([first, flat + table[:, 1:]], dim=1)
             )[:, 0],
             "the table is added in front of every block; once, at the start, is enough": again(start)[:, 0],
             "the blocks run in reverse order": backwards[:, 0],
-            "every block reads the same start; each must read what the one before gave": norm(
-                blocks[-1](start + table)
-            )[:, 0],
+            "only the last block has left a trace: every block must read what the one before gave, not the "
+            "same start": norm(blocks[-1](start + table))[:, 0],
             "each temporal index went through the transformer by itself, and the vectors were averaged; in "
             "model 1 all tokens of the clip meet": torch.stack([run(x)[:, 0] for x in apart]).mean(0),
             "only the first block runs": norm(blocks[0](start + table))[:, 0],
@@ -182,12 +192,14 @@ def check_joint_encoder(joint_encoder: Callable[..., Tensor]) -> None:
         small,
         name="the vectors of clips of a single token",
     )
-    given = tokens.clone().requires_grad_()
-    expect(
-        _through(joint_encoder(given, cls_token, table, blocks, norm), given),
-        "the values are right, but no gradient goes back to the tokens, so nothing before them could learn: "
-        "stay within torch, without detach",
-    )
+    given = [one.clone().requires_grad_() for one in (tokens, cls_token, table)]
+    vector = joint_encoder(*(one * 1 for one in given), blocks, norm)
+    for called, one in zip(("the tokens", "the class token", "the table"), given, strict=True):
+        expect(
+            _through(vector, one),
+            f"the values are right, but no gradient goes back to {called}, so nothing there could learn: "
+            "stay within torch, without detach",
+        )
 
 
 # ------------------------------------------------------------------------------------------------- 07.2
@@ -265,7 +277,7 @@ def check_factorised_encoder(factorised_encoder: Callable[..., Tensor]) -> None:
     )
     given = tokens.clone().requires_grad_()
     expect(
-        _through(factorised_encoder(given, space, time), given),
+        _through(factorised_encoder(given * 1, space, time), given),
         "the values are right, but no gradient goes back to the tokens, so nothing before them could learn: "
         "stay within torch, without detach",
     )
@@ -381,6 +393,18 @@ def check_factorised_block(factorised_block: Callable[..., Tensor]) -> None:
             "the MLP is missing": right,
             "the MLP's residual connection is missing": mlp(n3(right)),
             "the MLP reads tokens that are not normed": right + mlp(right),
+            "the MLP reads the tokens that came in; it must read what both attentions have added to": (
+                right + mlp(n3(x))
+            ),
+            "the last sum starts from the tokens that came in; add to what both attentions have left": (
+                x + mlp(n3(right))
+            ),
+            "the sum after space starts from the tokens that came in; add to what time has left": end(
+                x + _over_space(b, n2(after_time))
+            ),
+            "the norms are exchanged: the first is for time, the second for space": end(
+                (y := x + _over_time(a, n2(x))) + _over_space(b, n1(y))
+            ),
             "attention over space reads tokens that are not normed": end(one_norm),
             "attention over space has a norm of its own, the second of norms": end(norm_again),
             "attention over time reads tokens that are not normed": end(
@@ -400,6 +424,14 @@ def check_factorised_block(factorised_block: Callable[..., Tensor]) -> None:
             name=f"the tokens of a grid of {name}",
             atol=1e-4,
         )
+    given = x.clone().requires_grad_()
+    out = factorised_block(given * 1, norms, a, b, mlp)
+    reached = [given, a.values, b.values, *mlp.parameters(), *(norm.weight for norm in norms)]
+    expect(
+        all(_through(out, one, trained=False) for one in reached),
+        "the values are right, but the gradient does not reach the tokens and every part: stay within torch, "
+        "without detach",
+    )
 
 
 # ------------------------------------------------------------------------------------------------- 07.4
@@ -487,6 +519,7 @@ def check_half_and_half(half_and_half: Callable[..., Tensor]) -> None:
             "each head is the mean of both attentions; a head looks over time or over space": (
                 (over_time + over_space) / 2
             ),
+            "queries and keys are exchanged": halves(_time(k, q, v), _attention(k, q, v)),
             "each head is the sum of both attentions; a head looks over time or over space": (
                 over_time + over_space
             ),
@@ -524,6 +557,13 @@ def check_half_and_half(half_and_half: Callable[..., Tensor]) -> None:
         torch.cat([_time(q, k, v)[:, :1], _attention(q, k, v)[:, 1:]], dim=1),
         name="the output of two heads",
         otherwise="of two heads the first looks over time, the second over space",
+    )
+    given = tuple(x.clone().requires_grad_() for x in (q, k, v))
+    out = half_and_half(*(x * 1 for x in given))
+    expect(
+        all(_through(out, one, trained=False) for one in given),
+        "the values are right, but no gradient goes back to all of q, k and v: stay within torch, without "
+        "detach",
     )
 
 
@@ -589,6 +629,9 @@ def _parameter_slips(model: int, width: int, hidden: int, depth: int, temporal_d
             projections=2
         ),
         "the MLP has two layers, D to hidden and back": count(layers=1),
+        "q, k and v have biases, too, as every linear layer here": count()
+        - 3 * width * (_blocks(model, depth, temporal_depth) + (depth if model == 3 else 0)),
+        "the last norm is not counted, only what is in the blocks": count() + 2 * width,
     }
     slips: dict[str, int] = {}
     if model == 2:
@@ -612,6 +655,9 @@ def _parameter_slips(model: int, width: int, hidden: int, depth: int, temporal_d
             "model 3 has a second attention in each block, but one MLP": 2 * one,
             "these are model 2's blocks; model 3 has one transformer, with two attentions in each block": (
                 one + temporal_depth * one // depth
+            ),
+            "each of model 3's depth blocks has a second attention; temporal_depth is model 2's": (
+                one + temporal_depth * (attention + 2 * width)
             ),
             "model 3 has one transformer; temporal_depth is model 2's": parameters_of(
                 3, width, hidden, depth + temporal_depth, 0
@@ -691,6 +737,13 @@ def check_attend_in_turn(attend_in_turn: Callable[..., Tensor]) -> None:
         x,
         name="the tokens after no step",
         otherwise="with no axes named, the tokens come out as they went in",
+    )
+    given = x.clone().requires_grad_()
+    out = attend_in_turn(given * 1, attend, ("t", "hw"))
+    expect(
+        _through(out, given, trained=False) and _through(out, attend.values, trained=False),
+        "the values are right, but no gradient goes back to the tokens and the attention: stay within torch, "
+        "without detach",
     )
 
 
@@ -960,7 +1013,7 @@ EXERCISES = [
             "first over time: each token meets the t tokens of its own place; then over space: the s tokens "
             "of its own time; then the MLP",
             "pre-norm: each of the three steps reads normed tokens and is added to what came in",
-            "returns `(B, t, s, D)`",
+            "returns `(B, t, s, D)`; gradients pass",
         ),
         stub='''
         def factorised_block(
@@ -1034,7 +1087,7 @@ EXERCISES = [
             "heads 0 to heads/2 − 1: each token attends to the t tokens of its own place",
             "the other heads: each token attends to the s tokens of its own time",
             "plain attention: scores over √d, softmax over the keys; torch's functions for it are welcome",
-            "returns `(B, heads, t, s, d)`, the heads in their order",
+            "returns `(B, heads, t, s, d)`, the heads in their order; gradients pass",
         ),
         stub='''
         def half_and_half(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # (B, heads, t, s, d), three times
@@ -1200,7 +1253,7 @@ EXERCISES = [
             '`axes` names the steps: `("t", "hw")` is time, then space; `("thw",)` is all at once; '
             '`("t", "h", "w")` is one axis after the other; `()` is no step',
             "in each step the named axes are the tokens of a row, all others go into the batch",
-            "each step is added to what the steps before left; returns `(B, t, h, w, D)`",
+            "each step is added to what the steps before left; returns `(B, t, h, w, D)`; gradients pass",
         ),
         stub='''
         def attend_in_turn(x: Tensor, attend, axes) -> Tensor:  # (B, t, h, w, D) -> (B, t, h, w, D)
