@@ -213,19 +213,19 @@ def test_half_precision_locality_and_dropout():
 @pytest.mark.parametrize(
     ("length", "window", "by"),
     [
-        (299, 1, "bands"),
-        (331, 33, "bands"),
+        (299, 1, "kept"),
+        (331, 33, "kept"),
         (333, 33, "tiles"),
-        (427, 129, "bands"),
+        (427, 129, "kept"),
         (431, 129, "tiles"),
         (563, 501, "dense"),
-        (21, 33, "bands"),
+        (21, 33, "kept"),
         (21, 41, "full"),
     ],
 )
 def test_the_door_chooses_by_length_and_reach(monkeypatch, length, window, by):
     taken = []
-    doors = {"dense": "dense_window_attention", "bands": "band_window_attention"}
+    doors = {"dense": "dense_window_attention", "kept": "kept_bias_attention"}
     doors |= {"tiles": "window_eagerly", "full": "full_attention"}
     for name, function in doors.items():
         ours = getattr(sliding_window, function)

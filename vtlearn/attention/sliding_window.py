@@ -14,9 +14,13 @@ from vtlearn.attention.full import full_attention
 from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
-from vtlearn.attention.sliding_window_bands import band_window_attention, rows_of_bands, shared_globals
+from vtlearn.attention.sliding_window_bands import band_window_attention, bands_win, shared_globals
 from vtlearn.attention.sliding_window_cuda import SHORTEST, flex_window_attention
-from vtlearn.attention.sliding_window_dense import dense_window_attention
+from vtlearn.attention.sliding_window_dense import (
+    bias_is_kept,
+    dense_window_attention,
+    kept_bias_attention,
+)
 from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
@@ -97,14 +101,18 @@ def sliding_window_attention(
     wide = keys >= WIDE * num_tokens and num_tokens <= LONGEST_DENSE
     shortest = SHORTEST if q.is_cuda else SHORTEST_ON_CPU * (1 + LONGER_BY_REACH * min(reach, num_tokens))
     dense = num_tokens < shortest or wide
-    plain = max(steps) == 1 and valid_mask is None and dropout_p == 0.0
+    plain = valid_mask is None and dropout_p == 0.0
     real = type(q) is Tensor and q.device.type == "cpu" and not torch.compiler.is_compiling()
     if plain and real:  # not a graph's stand-in for numbers
         right = 0 if causal else reach
-        rows = rows_of_bands(q, k, v, reach, right, dense)
-        global_tokens = shared_globals(global_mask) if rows else None
+        in_bands = max(steps) == 1 and bands_win(q, k, v, reach, right)
+        kept = dense and bias_is_kept(q, k, v, steps)
+        global_tokens = shared_globals(global_mask) if in_bands or kept else None
+        if global_tokens is not None and in_bands:
+            return band_window_attention(q, k, v, global_projections, reach, right, global_tokens)
         if global_tokens is not None:
-            return band_window_attention(q, k, v, global_projections, reach, right, global_tokens, rows)
+            own = global_projections
+            return kept_bias_attention(q, k, v, own, reach, steps[0], causal, global_tokens)
     if dense:
         return dense_window_attention(*rule, dropout_p)
     flexible = dropout_p == 0.0 and q.dtype != torch.float64 and not torch.compiler.is_compiling()

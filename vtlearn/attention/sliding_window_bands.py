@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vtlearn.attention.full import BFLOAT16_IN_PRODUCTS, forward_in_products
+from vtlearn.attention.full import BFLOAT16_IN_PRODUCTS
 
 ROWS = 64
 """Queries in a band."""
@@ -21,9 +21,6 @@ LONGEST_FORWARD, LONGEST_TRAINED = 1024, 400
 """Tokens up to which bands win, and the share of the tokens that a band's keys may be."""
 
 WIDEST_FORWARD, WIDEST_TRAINED = 0.8, 0.5
-
-LONGEST_IN_ONE = 512
-"""Tokens up to which the bias of all pairs is kept from call to call, a megabyte each."""
 
 MOST_GLOBAL = 16
 """Global tokens up to which their copies into each band's keys weigh little.
@@ -44,23 +41,15 @@ In bfloat16 forward 0.7 to 0.9 at 256, 1.41 at 512 and 1.05 at 1024 tokens; trai
 """
 
 
-def rows_of_bands(q: Tensor, k: Tensor, v: Tensor, left: int, right: int, dense: bool) -> int:
-    """Queries in a band where a CPU is fastest in bands, by the measurements above; else 0.
-
-    Args:
-        dense: whether all pairs would be computed otherwise; short ones are, in one band.
-    """
+def bands_win(q: Tensor, k: Tensor, v: Tensor, left: int, right: int) -> bool:
+    """Whether a CPU is fastest in bands, by the measurements above."""
     num_tokens, keys = q.shape[2], ROWS + left + right
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
         narrow = keys <= WIDEST_TRAINED * num_tokens
-        win = q.dtype == torch.float32 and num_tokens <= LONGEST_TRAINED and narrow
-    else:
-        narrow = keys <= WIDEST_FORWARD * num_tokens
-        long = q.dtype == torch.float32 or (q.dtype == torch.bfloat16 and num_tokens > BFLOAT16_IN_PRODUCTS)
-        win = long and num_tokens <= LONGEST_FORWARD and narrow
-    if win:
-        return ROWS
-    return num_tokens if dense and num_tokens <= LONGEST_IN_ONE and not forward_in_products(q, k, v) else 0
+        return q.dtype == torch.float32 and num_tokens <= LONGEST_TRAINED and narrow
+    narrow = keys <= WIDEST_FORWARD * num_tokens
+    long = q.dtype == torch.float32 or (q.dtype == torch.bfloat16 and num_tokens > BFLOAT16_IN_PRODUCTS)
+    return long and num_tokens <= LONGEST_FORWARD and narrow
 
 
 def shared_globals(global_mask: Tensor | None) -> tuple[int, ...] | None:
@@ -91,12 +80,9 @@ def band_window_attention(
         projections: with which global tokens read, by default q, k and v.
         left, right: reach on each side.
         global_tokens: their positions, ascending; the same in all clips.
-        rows: queries in a band; with N or more there is one band, of all pairs.
+        rows: queries in a band.
     """
     num_tokens = q.shape[2]
-    if rows >= num_tokens and projections is None:
-        bias = _band_bias(num_tokens, num_tokens, 0, 0, left, right, global_tokens, True, q.dtype)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     at = torch.tensor(global_tokens, dtype=torch.int64, device=q.device)
     global_keys, global_values = (x.index_select(2, at) for x in (k, v)) if global_tokens else (k, v)
     parts = []
@@ -111,7 +97,7 @@ def band_window_attention(
             keys = torch.cat([keys, global_keys[:, :, some]], 2)
             values = torch.cat([values, global_values[:, :, some]], 2)
         shape = (last - first, stop - start, first - start, len(outside))
-        bias = _band_bias(*shape, left, right, inside, False, q.dtype)
+        bias = _band_bias(*shape, left, right, inside, q.dtype)
         parts.append(F.scaled_dot_product_attention(q[:, :, first:last], keys, values, attn_mask=bias))
     out = torch.cat(parts, 2)
     if global_tokens:
@@ -130,7 +116,6 @@ def _band_bias(
     left: int,
     right: int,
     inside: tuple[int, ...],
-    both_ways: bool,
     dtype: torch.dtype,
 ) -> Tensor:
     """0 where a row may see a column, −∞ elsewhere. It is added to the scores: a mask of truth values would
@@ -140,14 +125,11 @@ def _band_bias(
         ahead: row r stands at column r + ahead.
         extra: global columns behind the others.
         inside: columns that are global.
-        both_ways: their rows see everything too.
     """
     with torch.inference_mode(False):  # what is kept from there could never be trained with
         seen = torch.ones(rows, columns, dtype=torch.bool, device="cpu")
         seen.triu_(ahead - left).tril_(ahead + right)
         seen[:, list(inside)] = True
-        if both_ways:
-            seen[list(inside)] = True
         bias = torch.zeros(rows, columns + extra, dtype=dtype, device="cpu")
         bias[:, :columns].masked_fill_(~seen, -math.inf)
     return bias

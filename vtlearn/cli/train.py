@@ -213,7 +213,7 @@ PositionsOption = Annotated[
 ]
 TrainedPositionsOption = Annotated[
     int | None,
-    typer.Option(min=2, help="VTN: frame indices that training reached [default: as the checkpoint says]."),
+    typer.Option(min=2, help="VTN: frame indices that training reached (default: as the checkpoint says)."),
 ]
 ChunkOption = Annotated[int, typer.Option(min=1, help="Frames in VTN's backbone at a time.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not ask the hub.")]
