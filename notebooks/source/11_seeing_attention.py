@@ -212,8 +212,8 @@ def heat_of(network: nn.Module) -> Tensor:  # -> (B, 8, 4, 4)
     weights = mine("11.1")(network, clips, 4)
     time = [table for name, table in weights.items() if "temporal" in name]
     space = [table for name, table in weights.items() if "temporal" not in name]
-    tables = [table[:, None] for pair in zip(time, space, strict=True) for table in mine("11.3")(*pair, 8)]
-    joined = mine("11.2")(tables).float()  # eight tables with one head each
+    tables = [table for pair in zip(time, space, strict=True) for table in mine("11.3")(*pair, 8)]
+    joined = mine("11.2")([table[:, None].float() for table in tables]).float()  # eight tables, one head each
     return joined[:, 0, 1:].reshape(-1, 8, 4, 4)
 
 
