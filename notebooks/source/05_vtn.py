@@ -11,8 +11,8 @@
 # ## The claim
 #
 # **On the vectors of a tuned image network, a small Longformer reads from 8 frames what happens in a clip. On unseen clips
-# it beats the same network with uniform attention, the same network on the vectors of a weaker, frozen backbone, and the
-# mean of the vectors. Shuffle the frames, and it fails.**
+# it beats the same network on the vectors of a weaker, frozen backbone, and the mean of the vectors. With uniform attention
+# the same network learns later: after 120 of 300 steps it is far behind. Shuffle the frames, and the first one fails.**
 #
 # The lesson trains all four, and stops if this is false.
 
@@ -334,7 +334,7 @@ class MeanOfFrames(nn.Module):
 # never used the order.
 
 # %% tags=["claim-part"]
-STEPS = 300
+STEPS, START = 300, 1  # START: the seed of the first weights
 
 
 def share_right(model: nn.Module, backbone: str, split: str) -> float:
@@ -351,9 +351,18 @@ def one_step(model: nn.Module, optimizer, schedule, vectors: Tensor, ids: Tensor
     schedule.step()
 
 
+def start_alike(model: nn.Module) -> None:
+    """The same first numbers for all networks, in whatever order your head makes its layers."""
+    torch.manual_seed(START)
+    start_weights(model)
+    for layer in (part for part in model.head.modules() if isinstance(part, nn.Linear)):
+        nn.init.xavier_uniform_(layer.weight, generator=torch.Generator().manual_seed(START + len(layer.weight)))
+        nn.init.zeros_(layer.bias)
+
+
 def train(model: nn.Module, backbone: str) -> list[tuple[int, float, float]]:
     """300 steps on the kept vectors; every 60 steps the share right on both splits."""
-    start_weights(model)
+    start_alike(model)
     vectors, ids, labels = kept[backbone, "train"], places("train"), memory["train"].labels["motion"]
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, STEPS, pct_start=0.1)
@@ -367,9 +376,10 @@ def train(model: nn.Module, backbone: str) -> list[tuple[int, float, float]]:
 
 
 # %% tags=["signature", "claim-part"]
-torch.manual_seed(0)
-networks = {name: TemporalPart() for name in ("learned", "uniform", "weaker backbone")}
-networks["mean of frames"] = MeanOfFrames()
+networks = {}
+for name in ("learned", "uniform", "weaker backbone", "mean of frames"):
+    torch.manual_seed(START)
+    networks[name] = MeanOfFrames() if name == "mean of frames" else TemporalPart()
 for layer in networks["uniform"].encoder.layers:
     layer.attention.kernel = Uniform()
 backbones = {name: "weaker" if name == "weaker backbone" else "tuned" for name in networks}
@@ -392,7 +402,7 @@ order = torch.tensor([3, 6, 1, 4, 7, 0, 5, 2])  # places stay, frames change
 with torch.no_grad():
     answers = networks["learned"](kept["tuned", "test"][:, order], places("test")).argmax(dim=-1)
 right["frames shuffled"] = float((answers == memory["test"].labels["motion"]).float().mean())
-print("learned, frames of the test clips shuffled:", level(right["frames shuffled"]))
+print("learned, frames of the test clips shuffled: at most 50 %:", right["frames shuffled"] <= 0.5)
 
 # %%
 def words_of_ends(figure) -> str:
@@ -414,18 +424,20 @@ show(drawn, words_of_ends(drawn))
 
 # %% tags=["claim-holds"]
 assert right["learned"] > 0.8, "learned attention did not read the motions"
-assert right["learned"] > right["uniform"] + 0.03, "uniform attention was as good as learned"
+early = {name: {step: share for step, _, share in curve}.get(120, 0.0) for name, curve in curves.items()}
+assert early["learned"] > early["uniform"] + 0.1, "uniform attention learned as fast"
 assert right["learned"] > right["weaker backbone"] + 0.15, "the weaker backbone was as good as the tuned one"
 assert right["mean of frames"] < 0.55, "the mean of the vectors told more than the pair"
 assert right["frames shuffled"] < right["learned"] - 0.3, "the order of the frames did not matter"
-print("The claim holds: learned attention on tuned vectors reads the order, and the others read less.")
+print("The claim holds: learned attention on tuned vectors reads the order, and sooner than uniform attention.")
 
 # %% [markdown]
-# When these outputs were made, the shares of unseen clips were about 0.91 (learned), 0.76 (uniform), 0.54 (weaker backbone)
-# and 0.24 (mean of frames), where guessing gives 0.125. Read them with care:
+# When these outputs were made, the shares of unseen clips were about 0.92 (learned), 0.86 (uniform), 0.53 (weaker backbone)
+# and 0.21 (mean of frames), where guessing gives 0.125. Read them with care:
 #
-# - **Uniform attention** learns more slowly here, so after 300 steps it is behind on both sets. In seven other pairs of
-#   runs, with other seeds and numbers of clips, it was always behind, by 3 to 15 points.
+# - **Uniform attention learns later.** After 120 steps it stood at 0.37, learned attention at 0.87. With five seeds of the
+#   first weights the distance at 120 steps was 13 to 51 points, and learned attention was ahead each time. After 300 steps
+#   it was between 0 and 23 points: with one seed both had 0.91. So the lesson asserts the early distance alone.
 # - Does it *train alike and generalise worse*, as the paper says? A longer run was measured for this lesson, once: 1,000 steps
 #   of 64 clips, all 1,280 training clips, four heads. Both then knew over 99 % of their training clips. Of the unseen ones
 #   learned attention had 95 %, uniform 92 %. The direction is the paper's; the distance is ten clips of 320, which is
@@ -584,7 +596,7 @@ quiz("05")
 # - VTN = any image backbone, frame by frame + a Longformer over the frames' vectors + a small head on the class token.
 # - Frozen means: no gradients **and** no training mode. Then vectors can be kept, and training time needs no pixels.
 # - The class token is global, padding is masked, positions are places in the video, and no two things share a row.
-# - Learned attention beats uniform attention on unseen clips; a tuned backbone beats a frozen, weaker one.
+# - Learned attention is there sooner than uniform attention; a tuned backbone beats a frozen, weaker one.
 # - The saving comes from one view and a 2-D backbone. The window matters from thousands of tokens on.
 #
 # **Words:** [backbone](../docs/glossary.md#backbone), [frozen](../docs/glossary.md#frozen),

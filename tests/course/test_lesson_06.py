@@ -190,7 +190,7 @@ def joint_tokens(cls, patches, space, time):
     p=rearrange(x[:,1:],"(b t) s d -> (b s) t d",b=B)+time
     return torch.cat([c,rearrange(p,"(b s) t d -> b (t s) d",b=B)],1)
 """),
-    "vmap over the frames": ("06.4", """
+    "vmap over the frames of all clips": ("06.4", """
 def within_frames(attention, cls, x):
     o=torch.vmap(lambda f: attention(torch.cat([cls,f],1)),in_dims=1,out_dims=1)(x)
     return o[:,:,0].mean(1,True),o[:,:,1:]
