@@ -30,7 +30,7 @@ from vtlearn.files import write_text
 from vtlearn.layers.head import MlpHead
 from vtlearn.models.small_start import start_positions, start_weights
 from vtlearn.models.vtn import VTN
-from vtlearn.study.long_video import positions_rule
+from vtlearn.runs.long_video import positions_rule
 from vtlearn.study.shipped import load_shipped, read_shipped, sample_clips
 
 SEEDS = (0, 1, 2)

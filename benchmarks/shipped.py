@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.comparison import ROOT
 from vtlearn.data.memory import ClipMemory
 from vtlearn.models import build_model, model_config
-from vtlearn.study.heads import SeveralHeads
+from vtlearn.runs.heads import SeveralHeads
 from vtlearn.study.protocol import contestant
 from vtlearn.study.shipped import SHIPPED
 from vtlearn.study.worker import run

@@ -27,8 +27,8 @@ from benchmarks.models import timesformer_sides
 from benchmarks.peers import OURS, LeftOut
 from benchmarks.timing import Call, interleave, ratio
 from vtlearn.models.cost import model_cost
+from vtlearn.runs.memory import training_memory
 from vtlearn.runtime import autocast
-from vtlearn.study.memory import training_memory
 from vtlearn.train.optim import adamw
 
 COMPILED = OURS + ", compiled"

@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from tests.study.conftest import TINY, copy_clips
+from tests.runs.conftest import TINY, copy_clips
 from vtlearn import cli
 from vtlearn.data.decode import decode_all
 from vtlearn.models.timesformer import TimeSformer
+from vtlearn.runs.folder import MetricsFollower, read_metrics
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint
-from vtlearn.train.runs import MetricsFollower, read_metrics
 
 
 def call(monkeypatch, capsys, *arguments):

@@ -50,7 +50,7 @@ from vtlearn.models import TimeSformerConfig, create_model, model_cost
 from vtlearn.shapes import TokenGrid
 from vtlearn.study.controls import shuffled
 from vtlearn.study.shipped import go_on, load_shipped, recorded_course, sample_clips, shipped_folder
-from vtlearn.study.trained import load_trained
+from vtlearn.runs.trained import load_trained
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.space_time import SCHEMES, describe_keys, draw_keys, keys_of, scheme_steps
 

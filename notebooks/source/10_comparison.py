@@ -44,9 +44,9 @@ from vtlearn.data.memory import PIXELS, TrainingBatches, decode_clips, evaluatio
 from vtlearn.data.synthetic import LABELLINGS, bundled_samples
 from vtlearn.models import create_model, init_from_image
 from vtlearn.models.small_start import start_positions, start_times, start_weights
-from vtlearn.study.heads import SeveralHeads
+from vtlearn.runs.heads import SeveralHeads
 from vtlearn.study.shipped import load_shipped, sample_clips, shipped_folder
-from vtlearn.study.trained import load_trained
+from vtlearn.runs.trained import load_trained
 from vtlearn.train.losses import multi_head_loss
 from vtlearn.viz.digest import describe
 from vtlearn.viz.report_figures import accuracy_figure

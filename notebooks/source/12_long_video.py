@@ -43,7 +43,7 @@ from vtlearn.course.panels.lesson_12 import CoverageAgainstCost, recorded_ablati
 from vtlearn.data.memory import PIXELS
 from vtlearn.data.synthetic import MOTIONS, SampleSpec, draw_sample, plan_samples
 from vtlearn.models.vtn_frames import CausalVTN, CausalVTNConfig, FrameVTN, FrameVTNConfig, OnlineState
-from vtlearn.study.long_video import positions_rule
+from vtlearn.runs.long_video import positions_rule
 from vtlearn.study.shipped import load_shipped, read_shipped
 from vtlearn.viz.video import frame_rows, words_of_frame_rows
 

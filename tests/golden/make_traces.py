@@ -1,4 +1,4 @@
-"""Take the golden traces anew: ``python tests/golden/make_traces.py``; a change needs a reason in its commit."""
+"""Take the golden traces anew: ``python tests/golden/make_traces.py``. A commit that does so says why."""
 
 import json
 import sys

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
+from vtlearn.runs.evaluation import evaluate_trained, list_clips
+from vtlearn.runs.folder import describe_machine
+from vtlearn.runs.trained import load_trained
+from vtlearn.runs.training import TrainingSettings, train
 from vtlearn.runtime import deterministic
-from vtlearn.study.evaluation import evaluate_trained, list_clips
 from vtlearn.study.protocol import CONTESTANTS, Protocol
 from vtlearn.study.shipped import shipped_folder
-from vtlearn.study.trained import load_trained
-from vtlearn.study.training import TrainingSettings, train
-from vtlearn.train.runs import describe_machine
 
 HERE = Path(__file__).parent
 RECORD = HERE / "traces.json"

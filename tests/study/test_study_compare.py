@@ -17,10 +17,10 @@ from vtlearn.data.manifest import MANIFEST, check_folder
 from vtlearn.data.memory import ClipMemory
 from vtlearn.data.synthetic import MOTIONS, SampleSpec, draw_sample, encode_video, plan_samples
 from vtlearn.errors import ArgumentError, DataError
+from vtlearn.runs.trained import load_trained
 from vtlearn.study.compare import Comparison, find_records, new_run, run_comparison, unfinished_run
 from vtlearn.study.protocol import Protocol
 from vtlearn.study.report import ROW_KEYS
-from vtlearn.study.trained import load_trained
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "clips" / "kinetics400"
 RATES = {"vtn": 1e-3, "vivit": 1e-3, "frame_average": 1e-3}

@@ -12,15 +12,7 @@ import torch
 from torch import nn
 
 from vtlearn.errors import ArgumentError, DataError
-from vtlearn.train.checkpoint import load_checkpoint, save_checkpoint
-from vtlearn.train.ema import WeightAverage
-from vtlearn.train.loop import train_steps
-from vtlearn.train.mix import MixClips, cutmix_clips, mixup_clips, soft_targets
-from vtlearn.train.optim import adamw, sgd
-from vtlearn.train.profile import PHASES, profile_steps
-from vtlearn.train.recipes import RECIPES, Recipe, recipe
-from vtlearn.train.recompute import recompute_blocks
-from vtlearn.train.runs import (
+from vtlearn.runs.folder import (
     METRICS,
     CsvLog,
     JsonLog,
@@ -34,6 +26,14 @@ from vtlearn.train.runs import (
     start_run,
     stop_on_signal,
 )
+from vtlearn.runs.profile import PHASES, profile_steps
+from vtlearn.train.checkpoint import load_checkpoint, save_checkpoint
+from vtlearn.train.ema import WeightAverage
+from vtlearn.train.loop import train_steps
+from vtlearn.train.mix import MixClips, cutmix_clips, mixup_clips, soft_targets
+from vtlearn.train.optim import adamw, sgd
+from vtlearn.train.recipes import RECIPES, Recipe, recipe
+from vtlearn.train.recompute import recompute_blocks
 
 
 def tiny(dropout=0.0):

@@ -79,7 +79,7 @@ def _place(model: str) -> str:
 
 def _given(config: Path | None, **options: Any) -> dict[str, Any]:
     """The settings that were given: those of the file, and over them the options."""
-    from vtlearn.study.training import read_settings
+    from vtlearn.runs.training import read_settings
 
     given = read_settings(config) if config is not None else {}
     return given | {name: value for name, value in options.items() if value is not None}
@@ -144,7 +144,7 @@ def train(
     import datetime
 
     from vtlearn.errors import ArgumentError
-    from vtlearn.study import training
+    from vtlearn.runs import training
 
     operations = None
     if randaugment is not None:
@@ -255,10 +255,10 @@ def evaluate(
 
     from vtlearn.errors import require_one_of
     from vtlearn.files import write_json
-    from vtlearn.study.evaluation import evaluate_trained, list_clips
-    from vtlearn.study.trained import load_trained
-    from vtlearn.study.training import is_first_process
-    from vtlearn.train.runs import ABOUT
+    from vtlearn.runs.evaluation import evaluate_trained, list_clips
+    from vtlearn.runs.folder import ABOUT
+    from vtlearn.runs.trained import load_trained
+    from vtlearn.runs.training import is_first_process
 
     require_one_of("split", split, ("train", "val", "test"))
     require_one_of("which", which, ("best", "last"))
@@ -331,9 +331,9 @@ def predict(
     """Name the likeliest classes of a video, and show where the model looked."""
     from dataclasses import replace
 
+    from vtlearn.runs import prediction
+    from vtlearn.runs.trained import load_trained
     from vtlearn.runtime import choose_device
-    from vtlearn.study import prediction
-    from vtlearn.study.trained import load_trained
     from vtlearn.viz.overlay import words_of_overlay
 
     place = choose_device(device)
@@ -380,7 +380,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the training runs, or compare some: the settings in which they differ, and their numbers."""
-    from vtlearn.train import runs as kept
+    from vtlearn.runs import folder as kept
 
     found = [kept.read_run(root / name) for name in names] if names else kept.list_runs(root)
     rows = kept.compare_runs(found) if names else kept.list_rows(found)
@@ -414,8 +414,8 @@ def profile(
     as_json: JsonOption = False,
 ) -> None:
     """Say where a training step's time and memory go: data, transfer, forward, backward, optimiser."""
-    from vtlearn.study.profiling import profile_training
-    from vtlearn.study.training import TrainingSettings
+    from vtlearn.runs.profiling import profile_training
+    from vtlearn.runs.training import TrainingSettings
 
     settings = TrainingSettings.from_flat(
         _given(

@@ -15,9 +15,9 @@ from vtlearn.data.decode import open_video
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import CheckpointError
 from vtlearn.models.cost import model_cost
-from vtlearn.study.long_video import view_indices
-from vtlearn.study.prediction import frame_attention, predict
-from vtlearn.study.trained import Trained, load_trained
+from vtlearn.runs.long_video import view_indices
+from vtlearn.runs.prediction import frame_attention, predict
+from vtlearn.runs.trained import Trained, load_trained
 from vtlearn.viz.overlay import overlay_frames, words_of_overlay
 from vtlearn.viz.video import frame_rows
 

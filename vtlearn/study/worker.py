@@ -20,9 +20,9 @@ from vtlearn.files import write_json
 from vtlearn.models import build_model, count_parameters, create_model, init_from_image, model_config
 from vtlearn.models.cost import model_cost
 from vtlearn.models.small_start import start_positions, start_times, start_weights
+from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runtime import choose_device, peak_memory_bytes, seed_everything
 from vtlearn.study.controls import CONTROLS
-from vtlearn.study.heads import SeveralHeads
 from vtlearn.study.jobs import StopRequest, read_job, tell
 from vtlearn.study.pairs import pair_accuracy
 from vtlearn.study.protocol import Protocol, contestant

@@ -12,8 +12,8 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from vtlearn.errors import require_positive
+from vtlearn.runs.folder import METRICS, MetricsFollower
 from vtlearn.train.loop import Step
-from vtlearn.train.runs import METRICS, MetricsFollower
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.digest import to_png
 

@@ -24,8 +24,8 @@ from vtlearn.data.transforms import CentreCrop, short_side_size, three_crops
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
 from vtlearn.files import write_json, written_aside
 from vtlearn.models.vtn import VTN, FittedPositions, FrameIndexPositions, load_features
+from vtlearn.runs.trained import Trained
 from vtlearn.runtime import autocast
-from vtlearn.study.trained import Trained
 from vtlearn.train.loop import explain_memory
 from vtlearn.train.views import average_views
 

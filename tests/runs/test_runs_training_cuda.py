@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.study.conftest import TINY
-from vtlearn.study.training import TrainingSettings, train
-from vtlearn.train.runs import read_metrics
+from tests.runs.conftest import TINY
+from vtlearn.runs.folder import read_metrics
+from vtlearn.runs.training import TrainingSettings, train
 
 ROOT = Path(__file__).parents[2]
 

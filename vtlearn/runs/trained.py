@@ -14,11 +14,11 @@ from vtlearn.errors import CheckpointError
 from vtlearn.models import ViTConfig, build_model, load_published
 from vtlearn.models.catalogue import PRESETS
 from vtlearn.models.cost import input_shape
-from vtlearn.study.batches import normaliser
-from vtlearn.study.heads import SeveralHeads
+from vtlearn.runs.batches import normaliser
+from vtlearn.runs.folder import ABOUT
+from vtlearn.runs.heads import SeveralHeads
 from vtlearn.study.protocol import CONTESTANTS, Protocol, contestant
 from vtlearn.train.checkpoint import SUMS, best_checkpoint, list_checkpoints, load_checkpoint
-from vtlearn.train.runs import ABOUT
 
 BEST_BY = "val_top1"
 """The metric by which a run's best checkpoint is chosen."""

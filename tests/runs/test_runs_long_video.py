@@ -13,9 +13,9 @@ from vtlearn.data.synthetic import encode_video
 from vtlearn.errors import ArgumentError, DataError
 from vtlearn.models import create_model
 from vtlearn.models.vtn import load_features
-from vtlearn.study import long_video as module
-from vtlearn.study.batches import normaliser
-from vtlearn.study.long_video import (
+from vtlearn.runs import long_video as module
+from vtlearn.runs.batches import normaliser
+from vtlearn.runs.long_video import (
     MODES,
     clip_average,
     features_size,
@@ -25,7 +25,7 @@ from vtlearn.study.long_video import (
     sliding_starts,
     whole_video,
 )
-from vtlearn.study.trained import Trained
+from vtlearn.runs.trained import Trained
 
 HOURS, RATE = 2, 2
 FRAMES = HOURS * 3600 * RATE

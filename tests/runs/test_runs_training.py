@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.study.conftest import TINY, copy_clips
+from tests.runs.conftest import TINY, copy_clips
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import create_model
-from vtlearn.study.batches import StepBatches, plan_epoch
-from vtlearn.study.training import TrainingSettings, build, chosen_schedule, settings_to_resume, train
+from vtlearn.runs.batches import StepBatches, plan_epoch
+from vtlearn.runs.folder import read_metrics, read_run
+from vtlearn.runs.training import TrainingSettings, build, chosen_schedule, settings_to_resume, train
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
-from vtlearn.train.runs import read_metrics, read_run
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -41,7 +41,7 @@ KILLED = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-import vtlearn.study.training
+import vtlearn.runs.training
 from vtlearn import cli
 
 torch.set_num_threads(1)

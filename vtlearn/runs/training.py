@@ -39,8 +39,7 @@ from vtlearn.models import ViTConfig, build_model, init_from_image
 from vtlearn.models.catalogue import override, preset
 from vtlearn.models.classifier import Classifier, VideoClassifier, count_parameters
 from vtlearn.models.small_start import start_positions, start_times, start_weights
-from vtlearn.runtime import PRECISIONS, choose_device, peak_memory_bytes, seed_everything, synchronise
-from vtlearn.study.batches import (
+from vtlearn.runs.batches import (
     StepBatches,
     clips_digest,
     evaluation_transform,
@@ -51,9 +50,21 @@ from vtlearn.study.batches import (
     only_labelling,
     training_transform,
 )
+from vtlearn.runs.folder import (
+    ABOUT,
+    METRICS,
+    CsvLog,
+    JsonLog,
+    Log,
+    TensorBoardLog,
+    read_run,
+    start_run,
+    stop_on_signal,
+)
+from vtlearn.runs.trained import BEST_BY, CHECKPOINTS, load_weights_from
+from vtlearn.runtime import PRECISIONS, choose_device, peak_memory_bytes, seed_everything, synchronise
 from vtlearn.study.compare import find_records
 from vtlearn.study.jobs import Stopped
-from vtlearn.study.trained import BEST_BY, CHECKPOINTS, load_weights_from
 from vtlearn.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
@@ -78,17 +89,6 @@ from vtlearn.train.loop import Step, gradient_scaler, train_steps
 from vtlearn.train.mix import MixClips
 from vtlearn.train.optim import Schedule, describe_schedule, step_schedule, warmup_cosine
 from vtlearn.train.recipes import Recipe, recipe
-from vtlearn.train.runs import (
-    ABOUT,
-    METRICS,
-    CsvLog,
-    JsonLog,
-    Log,
-    TensorBoardLog,
-    read_run,
-    start_run,
-    stop_on_signal,
-)
 
 TRAINING_ROOT = Path("results/training")
 """Where runs live unless told otherwise."""

@@ -8,18 +8,18 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.study.conftest import copy_clips
+from tests.runs.conftest import copy_clips
 from vtlearn.data.decode import decode_all
 from vtlearn.data.synthetic import encode_video
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import build_model, create_model, tiny_twin
-from vtlearn.study.batches import normaliser
-from vtlearn.study.evaluation import ViewsDataset, evaluate_trained, list_clips
-from vtlearn.study.heads import SeveralHeads
-from vtlearn.study.long_video import view_indices
-from vtlearn.study.prediction import WAYS, bar, frame_attention, predict, write_overlay
-from vtlearn.study.trained import OneHead, Trained, load_trained, match_classes
-from vtlearn.study.training import TrainingSettings, train
+from vtlearn.runs.batches import normaliser
+from vtlearn.runs.evaluation import ViewsDataset, evaluate_trained, list_clips
+from vtlearn.runs.heads import SeveralHeads
+from vtlearn.runs.long_video import view_indices
+from vtlearn.runs.prediction import WAYS, bar, frame_attention, predict, write_overlay
+from vtlearn.runs.trained import OneHead, Trained, load_trained, match_classes
+from vtlearn.runs.training import TrainingSettings, train
 from vtlearn.train.checkpoint import list_checkpoints
 from vtlearn.viz.overlay import overlay_frames, scaled_heat
 

@@ -15,7 +15,7 @@ import sys, torch
 from torch import nn
 from vtlearn.models import build_model, tiny_twin
 from vtlearn.models.cost import input_shape
-from vtlearn.study.memory import training_memory
+from vtlearn.runs.memory import training_memory
 
 for name in sys.argv[1:]:
     config = tiny_twin(name)
@@ -43,7 +43,7 @@ RESIDENT = """
 import sys, threading, time, torch
 from vtlearn.models import build_model, model_config
 from vtlearn.models.cost import input_shape
-from vtlearn.study.memory import training_memory
+from vtlearn.runs.memory import training_memory
 
 torch.set_num_threads(1)
 name, batch = sys.argv[1], int(sys.argv[2])
@@ -86,7 +86,7 @@ CUDA = """
 import sys, torch
 from vtlearn.models import build_model, model_config
 from vtlearn.models.cost import input_shape
-from vtlearn.study.memory import training_memory
+from vtlearn.runs.memory import training_memory
 from vtlearn.runtime import autocast
 
 device = torch.device("cuda")

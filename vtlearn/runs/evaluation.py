@@ -18,15 +18,15 @@ from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, split_by_source
 from vtlearn.data.manifest import read_usable_clips
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, DataError, require_one_of, require_positive
+from vtlearn.runs.batches import listed_batches, only_labelling
+from vtlearn.runs.folder import describe_machine
+from vtlearn.runs.long_video import AT_MOST, three_crops_of, view_indices, whole_video
+from vtlearn.runs.trained import Trained, match_classes
 from vtlearn.runtime import autocast, choose_device
-from vtlearn.study.batches import listed_batches, only_labelling
 from vtlearn.study.compare import find_records
-from vtlearn.study.long_video import AT_MOST, three_crops_of, view_indices, whole_video
-from vtlearn.study.trained import Trained, match_classes
 from vtlearn.train.distributed import gather_objects, process_group, rank, share_of_batch, world_size
 from vtlearn.train.evaluate import CALIBRATION_BINS, Evaluation, Tally, evaluation_mode, evaluation_row
 from vtlearn.train.loop import explain_memory
-from vtlearn.train.runs import describe_machine
 from vtlearn.train.views import SeveralViews
 
 
@@ -285,7 +285,7 @@ def evaluate_trained(
         device: "cpu", "cuda" …; None chooses.
         precision: of the computation.
         whole: VTN on whole videos instead of views.
-        at_most, positions, chunk: see :func:`vtlearn.study.long_video.whole_video`.
+        at_most, positions, chunk: see :func:`vtlearn.runs.long_video.whole_video`.
         quiet: no progress bar.
 
     Raises:

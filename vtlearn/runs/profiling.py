@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from vtlearn.errors import require_positive
+from vtlearn.runs.folder import describe_machine
+from vtlearn.runs.memory import TrainingMemory, training_memory
+from vtlearn.runs.profile import Profile, profile_steps
+from vtlearn.runs.training import TrainingRun, TrainingSettings
 from vtlearn.runtime import choose_device
-from vtlearn.study.memory import TrainingMemory, training_memory
-from vtlearn.study.training import TrainingRun, TrainingSettings
-from vtlearn.train.profile import Profile, profile_steps
-from vtlearn.train.runs import describe_machine
 
 
 @dataclass(frozen=True)

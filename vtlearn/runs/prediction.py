@@ -18,8 +18,8 @@ from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, require_one_of, require_positive
 from vtlearn.models import FrameAverage, FrameGRU, TimeSformer, ViViT
 from vtlearn.models.vtn import VTN
-from vtlearn.study.long_video import PATIENCE, LongAnswer, clip_average, sliding, view_indices, whole_video
-from vtlearn.study.trained import OneHead, Trained
+from vtlearn.runs.long_video import PATIENCE, LongAnswer, clip_average, sliding, view_indices, whole_video
+from vtlearn.runs.trained import OneHead, Trained
 from vtlearn.viz.overlay import overlay_frames
 
 WAYS = ("clips", "sliding", "whole")
@@ -111,9 +111,9 @@ def predict(
         device: where; None is the CPU.
         precision: of the computation.
         at_once: views in the model at a time.
-        hop, stride: of sliding clips, see :func:`vtlearn.study.long_video.sliding`.
+        hop, stride: of sliding clips, see :func:`vtlearn.runs.long_video.sliding`.
         average: "logits" or "softmax"; None takes the authors' own.
-        whole: goes to :func:`vtlearn.study.long_video.whole_video`.
+        whole: goes to :func:`vtlearn.runs.long_video.whole_video`.
 
     Raises:
         DataError: the video cannot be read.

@@ -1,0 +1,1 @@
+"""One model's life: its settings, training, folder and card; loading, evaluating and using it again."""
