@@ -36,6 +36,12 @@ class CheckpointError(VtlearnError):
     """A checkpoint that cannot be read, or that belongs to something else."""
 
 
+class Stopped(VtlearnError):
+    """Work was stopped from outside; what was done is kept, and the message says how to go on."""
+
+    exit_code = 1
+
+
 def require(condition: bool, argument: str, value: object, expected: str) -> None:
     """Raise :class:`ArgumentError` unless ``condition`` holds."""
     if not condition:

@@ -45,7 +45,7 @@ from vtlearn.data.memory import PIXELS, decode_clips
 from vtlearn.layers.longformer import LongformerEncoder
 from vtlearn.layers.position import sincos_line
 from vtlearn.models.small_start import start_weights
-from vtlearn.study.compare import find_records
+from vtlearn.data.sources import find_records
 from vtlearn.study.shipped import load_shipped
 from vtlearn.viz.curves import small_multiples
 from vtlearn.viz.patterns import describe_masks, draw_masks

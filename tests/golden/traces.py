@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from vtlearn.runs.evaluation import evaluate_trained, list_clips
+from vtlearn.data.sources import list_clips
+from vtlearn.runs.evaluation import evaluate_trained
 from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.trained import load_trained
 from vtlearn.runs.training import TrainingSettings, train

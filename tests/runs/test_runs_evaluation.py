@@ -10,15 +10,16 @@ from torch import nn
 
 from tests.runs.conftest import copy_clips
 from vtlearn.data.decode import decode_all
+from vtlearn.data.sources import list_clips
 from vtlearn.data.synthetic import encode_video
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import build_model, create_model, tiny_twin
 from vtlearn.runs.batches import normaliser
-from vtlearn.runs.evaluation import ViewsDataset, evaluate_trained, list_clips
+from vtlearn.runs.evaluation import ViewsDataset, evaluate_trained
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runs.long_video import view_indices
 from vtlearn.runs.prediction import WAYS, bar, frame_attention, predict, write_overlay
-from vtlearn.runs.trained import OneHead, Trained, load_trained, match_classes
+from vtlearn.runs.trained import Trained, load_trained, match_classes
 from vtlearn.runs.training import TrainingSettings, train
 from vtlearn.train.checkpoint import list_checkpoints
 from vtlearn.viz.overlay import overlay_frames, scaled_heat
@@ -285,7 +286,9 @@ def test_heat_is_scaled_over_the_whole_clip_and_brightest_where_it_is_most():
 
 def test_a_contestant_of_the_comparison_can_be_used():
     model = SeveralHeads(create_model("vivit_samples"), {"appearance": 4, "motion": 8})
-    one = OneHead(model, "motion").eval()
     clip = torch.randn(1, 8, 3, 32, 32)
-    assert torch.equal(one(clip), model(clip)["motion"])
+    assert frame_attention(model.eval(), clip).shape == (8, 4, 4), "looked into through its heads"
+    both = model(clip)
+    one = model.only("motion").eval()
+    assert torch.equal(one(clip), both["motion"])
     assert frame_attention(one, clip).shape == (8, 4, 4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from vtlearn.data.synthetic import encode_video
+from vtlearn.data.synthetic import SampleSet, bundled_samples, encode_video
 from vtlearn.errors import ArgumentError, DataError
 from vtlearn.models import create_model
 from vtlearn.models.vtn import load_features
@@ -25,7 +25,8 @@ from vtlearn.runs.long_video import (
     sliding_starts,
     whole_video,
 )
-from vtlearn.runs.trained import Trained
+from vtlearn.runs.trained import Trained, load_trained
+from vtlearn.study.shipped import shipped_folder
 
 HOURS, RATE = 2, 2
 FRAMES = HOURS * 3600 * RATE
@@ -299,3 +300,16 @@ def test_the_features_file_says_what_it_is_of(tmp_path):
     whole_video(small_vtn(), path, mode="features", features=tmp_path / "f.npy")
     facts = json.loads((tmp_path / "f.json").read_text())
     assert (facts["video"], facts["frames"]) == ("short.mp4", 5)
+
+
+def test_a_vtn_that_the_comparison_trained_takes_whole_videos():
+    """It has a head for each labelling; that is no reason to refuse it."""
+    samples = SampleSet.load(bundled_samples())
+    video = samples.root / str(samples.split("val")[0]["path"])
+    alone = whole_video(load_trained(shipped_folder("vtn"), labelling="motion"), video, mode="end_to_end")
+    assert (alone.frames, len(alone.logits)) == (24, 8)
+    carried = load_trained(shipped_folder("vtn"), labelling="motion")
+    carried = replace(carried, model=torch.compile(carried.model, backend="eager"))
+    assert torch.equal(whole_video(carried, video, mode="end_to_end").logits, alone.logits)
+    with pytest.raises(ArgumentError, match="model must be a VTN"):
+        whole_video(load_trained(shipped_folder("vivit")), video)

@@ -47,7 +47,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Train VTN, TimeSformer, ViViT and two baselines under one protocol and compare them."""
-    from vtlearn.study.compare import Comparison, choose_data, new_run, run_comparison, unfinished_run
+    from vtlearn.data.sources import choose_data
+    from vtlearn.study.compare import Comparison, new_run, run_comparison, unfinished_run
     from vtlearn.study.protocol import choose_protocol
     from vtlearn.study.report import coverage_line, table
 

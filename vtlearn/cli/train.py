@@ -64,7 +64,7 @@ def _options(pairs: list[str] | None) -> dict[str, Any] | None:
 
 def _data(folder: Path | None, samples_seed: int | None, hard: bool | None) -> dict[str, Any] | None:
     """Where the clips come from, where that was said."""
-    from vtlearn.study.compare import choose_data
+    from vtlearn.data.sources import choose_data
 
     if folder is None and samples_seed is None and not hard:
         return None
@@ -145,6 +145,7 @@ def train(
 
     from vtlearn.errors import ArgumentError
     from vtlearn.runs import training
+    from vtlearn.train import distributed
 
     operations = None
     if randaugment is not None:
@@ -186,7 +187,7 @@ def train(
         tensorboard=tensorboard,
         options=_options(set_),
     )
-    if run is not None and training.was_restarted() and training.has_begun(root / run):
+    if run is not None and distributed.was_restarted() and training.has_begun(root / run):
         resume = True
     if resume:
         if run is None:
@@ -194,11 +195,11 @@ def train(
         settings = training.settings_to_resume(root / run, given)
     else:
         settings = training.TrainingSettings.from_flat(given)
-        if run is None and not training.is_alone():
+        if run is None and not distributed.is_alone():
             raise ArgumentError("run", None, "given with --name where several processes train")
         run = run or f"{settings.model}_{datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
     summary = training.train(settings, root / run, resume=resume, quiet=as_json)
-    if training.is_first_process():
+    if distributed.is_first_process():
         typer.echo(json.dumps(summary, indent=2) if as_json else training.told(summary, root / run))
 
 
@@ -253,12 +254,13 @@ def evaluate(
     """Test a model on a list of clips: rates with interval, classes, calibration, coverage."""
     from dataclasses import replace
 
+    from vtlearn.data.sources import list_clips
     from vtlearn.errors import require_one_of
     from vtlearn.files import write_json
-    from vtlearn.runs.evaluation import evaluate_trained, list_clips
+    from vtlearn.runs.evaluation import evaluate_trained
     from vtlearn.runs.folder import ABOUT
     from vtlearn.runs.trained import load_trained
-    from vtlearn.runs.training import is_first_process
+    from vtlearn.train.distributed import is_first_process
 
     require_one_of("split", split, ("train", "val", "test"))
     require_one_of("which", which, ("best", "last"))

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from vtlearn.data.augment import RandAugment
-from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut
+from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.loader import ClipDataset, ClipKey, Shuffled, collate_clips, seed_worker
 from vtlearn.data.sampling import FrameSampler, SegmentSampler, StridedSampler, UniformSampler
 from vtlearn.data.transforms import (
@@ -69,32 +69,6 @@ def normaliser(mean: float | Sequence[float], std: float | Sequence[float]) -> N
     means = (mean,) * 3 if isinstance(mean, (int, float)) else tuple(mean)
     stds = (std,) * 3 if isinstance(std, (int, float)) else tuple(std)
     return Normalise(tuple(map(float, means)), tuple(map(float, stds)))
-
-
-def only_labelling(clips: ClipSet, labelling: str | None, *, default: str | None = None) -> ClipSet:
-    """The clips with one labelling alone: the one named, else ``default``, else the only one there is.
-
-    Raises:
-        DataError: several to choose from, none of that name, or no clip that has it.
-    """
-    known = list(clips.class_names)
-    name = labelling or (default if default in known else None) or (known[0] if len(known) == 1 else None)
-    if name is None or name not in known:
-        asked = "one of several" if name is None else f"no labelling {name!r}"
-        raise DataError(f"{asked}: choose --labelling from {', '.join(known)}")
-    records = tuple(
-        ClipRecord(
-            path=record.path,
-            labels={name: record.labels[name]},
-            split=record.split,
-            source=record.source,
-        )
-        for record in clips.records
-        if name in record.labels
-    )
-    if not records:
-        raise DataError(f"no clip has a label of {name!r}")
-    return ClipSet(records=records, class_names={name: clips.class_names[name]}, left_out=clips.left_out)
 
 
 def clips_digest(records: Sequence[ClipRecord]) -> str:

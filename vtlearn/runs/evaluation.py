@@ -14,67 +14,19 @@ from tqdm.auto import tqdm
 
 from vtlearn import __version__
 from vtlearn.data.decode import open_video
-from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, split_by_source
-from vtlearn.data.manifest import read_usable_clips
+from vtlearn.data.kinetics import ClipRecord, LeftOut
+from vtlearn.data.sources import Listed
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, DataError, require_one_of, require_positive
-from vtlearn.runs.batches import listed_batches, only_labelling
+from vtlearn.runs.batches import listed_batches
 from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.long_video import AT_MOST, three_crops_of, view_indices, whole_video
 from vtlearn.runs.trained import Trained, match_classes
 from vtlearn.runtime import autocast, choose_device
-from vtlearn.study.compare import find_records
 from vtlearn.train.distributed import gather_objects, process_group, rank, share_of_batch, world_size
 from vtlearn.train.evaluate import CALIBRATION_BINS, Evaluation, Tally, evaluation_mode, evaluation_row
 from vtlearn.train.loop import explain_memory
 from vtlearn.train.views import SeveralViews
-
-
-@dataclass(frozen=True)
-class Listed:
-    """The clips of a list, and those that it names but that are not there.
-
-    Attributes:
-        records: clips with a file.
-        class_names: names in class order.
-        missing: clips without a file.
-        where: what to call the list.
-    """
-
-    records: tuple[ClipRecord, ...]
-    class_names: tuple[str, ...]
-    missing: tuple[LeftOut, ...]
-    where: str
-
-    @property
-    def total(self) -> int:
-        """Clips that the list names."""
-        return len(self.records) + len(self.missing)
-
-
-def list_clips(
-    data: Mapping[str, Any], split: str, labelling: str | None, *, default: str | None = None
-) -> Listed:
-    """The clips of one split of the samples or of a folder in Kinetics layout.
-
-    Raises:
-        DataError: no clip in that split; the message names those there are.
-    """
-    if "folder" in data:
-        clips: ClipSet = read_usable_clips(data["folder"])
-        if not clips.split_names:
-            clips = split_by_source(clips, labelling=labelling or next(iter(clips.class_names)))
-        where = str(data["folder"])
-    else:
-        clips, where = find_records(data, 0), "the samples"
-    missing = tuple(each for each in clips.left_out if each.reason == "missing")
-    clips = only_labelling(clips, labelling, default=default or "motion")
-    records = tuple(clips.split(split))
-    if not records:
-        raise DataError(f"{where}: no clips in split {split!r}, only in {', '.join(clips.split_names)}")
-    (names,) = clips.class_names.values()
-    gone = tuple(each for each in missing if each.split in (None, split))
-    return Listed(records, tuple(names), gone, where)
 
 
 class ViewsDataset(Dataset[Mapping[str, Any]]):

@@ -23,6 +23,7 @@ import torch
 from vtlearn import __version__
 from vtlearn.errors import ArgumentError, DataError, require
 from vtlearn.files import write_json, write_text, written_aside
+from vtlearn.runtime import cpu_name
 from vtlearn.train.checkpoint import as_json
 
 ABOUT = "run.json"
@@ -42,19 +43,11 @@ def describe_machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": gpus if torch.cuda.is_available() else [],
     }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration, IndexError):
-        return platform.processor() or platform.machine()
 
 
 def git_commit(folder: str | Path = ".") -> str | None:

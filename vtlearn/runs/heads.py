@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vtlearn.errors import require
+from vtlearn.errors import require, require_one_of
 from vtlearn.models.classifier import Classifier
+from vtlearn.train.distributed import unwrap
 
 
 class SeveralHeads(nn.Module):
@@ -33,6 +36,7 @@ class SeveralHeads(nn.Module):
         self.heads = nn.ModuleDict({name: trunk.make_head(classes) for name, classes in num_classes.items()})
         trunk.reset_classifier(0)
         self.trunk: Classifier = trunk
+        self.num_classes = dict(num_classes)
 
     def forward(
         self, clips: Tensor, frame_index: Int[Tensor, "B T"] | None = None
@@ -42,3 +46,35 @@ class SeveralHeads(nn.Module):
         else:
             features = self.trunk.forward_features(clips, frame_index)  # type: ignore[operator]
         return {name: head(features) for name, head in self.heads.items()}
+
+    @property
+    def config(self) -> Any:
+        """The trunk's configuration; it has no classes of its own."""
+        return self.trunk.config
+
+    def only(self, labelling: str) -> Classifier:
+        """The trunk with the head of one labelling: a model of the catalogue like any other.
+
+        >>> from vtlearn.models import create_model
+        >>> several = SeveralHeads(create_model("vivit_samples"), {"appearance": 4, "motion": 8})
+        >>> several.only("motion").num_classes
+        8
+        """
+        require_one_of("labelling", labelling, self.heads)
+        self.trunk.config = replace(self.trunk.config, num_classes=self.num_classes[labelling])
+        self.trunk.head = self.heads[labelling]
+        return self.trunk
+
+
+def model_inside(model: nn.Module) -> nn.Module:
+    """The model of the catalogue inside whatever carries it: DDP, ``torch.compile``, heads of labellings.
+
+    Whoever must know what kind a model is asks through here.
+
+    >>> from vtlearn.models import create_model
+    >>> trunk = create_model("vtn_samples")
+    >>> model_inside(SeveralHeads(trunk, {"motion": 8})) is trunk
+    True
+    """
+    inner = unwrap(model)
+    return inner.trunk if isinstance(inner, SeveralHeads) else inner

@@ -24,6 +24,7 @@ from vtlearn.data.transforms import CentreCrop, short_side_size, three_crops
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
 from vtlearn.files import write_json, written_aside
 from vtlearn.models.vtn import VTN, FittedPositions, FrameIndexPositions, load_features
+from vtlearn.runs.heads import model_inside
 from vtlearn.runs.trained import Trained
 from vtlearn.runtime import autocast
 from vtlearn.train.loop import explain_memory
@@ -372,7 +373,7 @@ def _through_backbone(model: VTN, frames: Tensor, device: torch.device, precisio
 
 
 def _vtn(trained: Trained) -> VTN:
-    model = trained.model
+    model = model_inside(trained.model)
     if not isinstance(model, VTN):
         raise ArgumentError("model", trained.name, "a VTN, for the whole video at once (others slide)")
     return model

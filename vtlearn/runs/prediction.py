@@ -18,8 +18,9 @@ from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, require_one_of, require_positive
 from vtlearn.models import FrameAverage, FrameGRU, TimeSformer, ViViT
 from vtlearn.models.vtn import VTN
+from vtlearn.runs.heads import model_inside
 from vtlearn.runs.long_video import PATIENCE, LongAnswer, clip_average, sliding, view_indices, whole_video
-from vtlearn.runs.trained import OneHead, Trained
+from vtlearn.runs.trained import Trained
 from vtlearn.viz.overlay import overlay_frames
 
 WAYS = ("clips", "sliding", "whole")
@@ -158,7 +159,7 @@ def frame_attention(
     Raises:
         ArgumentError: a model without attention over patches.
     """
-    inner = model.several.trunk if isinstance(model, OneHead) else model
+    inner = model_inside(model)
     with torch.inference_mode(), record_attention(inner) as record:
         model(clips, *(() if frame_index is None else (frame_index,)))
     frames = clips.shape[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from torch import nn
 
 from vtlearn.data.transforms import Normalise
 from vtlearn.errors import CheckpointError
-from vtlearn.models import ViTConfig, build_model, load_published
-from vtlearn.models.catalogue import PRESETS
+from vtlearn.models import ViTConfig, load_published
 from vtlearn.models.cost import input_shape
 from vtlearn.runs.batches import normaliser
+from vtlearn.runs.card import Card, rebuild
 from vtlearn.runs.folder import ABOUT
 from vtlearn.runs.heads import SeveralHeads
-from vtlearn.study.protocol import CONTESTANTS, Protocol, contestant
-from vtlearn.train.checkpoint import SUMS, best_checkpoint, list_checkpoints, load_checkpoint
+from vtlearn.train.checkpoint import SUMS, Checkpoint, best_checkpoint, list_checkpoints, load_checkpoint
 
 BEST_BY = "val_top1"
 """The metric by which a run's best checkpoint is chosen."""
@@ -73,23 +72,6 @@ class Trained:
         return self.class_names[number] if self.class_names is not None else f"class {number}"
 
 
-class OneHead(nn.Module):
-    """The one labelling of a model that has a head for each.
-
-    Args:
-        several: the model with all its heads.
-        labelling: which one.
-    """
-
-    def __init__(self, several: SeveralHeads, labelling: str) -> None:
-        super().__init__()
-        self.several, self.labelling = several, labelling
-        self.config = several.trunk.config
-
-    def forward(self, clips: Any, frame_index: Any = None) -> Any:
-        return self.several(clips, frame_index)[self.labelling]
-
-
 def load_trained(
     where: str | Path,
     *,
@@ -137,71 +119,31 @@ def run_checkpoint(folder: Path, which: str = "best") -> Path:
     return best or found[-1]
 
 
-def rebuild(preset_name: str, config: Mapping[str, Any]) -> Any:
-    """A fresh model of a preset's kind with a configuration as JSON gave it.
-
-    Raises:
-        CheckpointError: no such preset, or a configuration of another version.
-    """
-    if preset_name not in PRESETS:
-        raise CheckpointError(f"no preset is called {preset_name!r} in this version")
-    kind = type(PRESETS[preset_name].config())
-    try:
-        return build_model(kind(**config))
-    except TypeError as error:
-        raise CheckpointError(f"the configuration is of another version of {preset_name} ({error})") from None
-
-
 def _from_checkpoint(folder: Path, labelling: str | None) -> Trained:
     saved = load_checkpoint(folder)
-    if "protocol" in saved.settings:
-        return _from_comparison(saved, labelling)
-    model = rebuild(saved.model_name, saved.config)
-    settings = saved.settings
-    facts = settings.get("recipe")
-    if not isinstance(facts, Mapping) or "class_names" not in settings:
-        raise CheckpointError(f"{folder}: does not say its classes and pixels (written by another program?)")
-    if saved.ema is not None:
-        saved = replace(saved, weights=saved.ema)
-    saved.restore(model)
+    card = Card.of(saved)
+    chosen = labelling or ("motion" if "motion" in card.class_names else next(iter(card.class_names)))
+    if chosen not in card.class_names:
+        raise CheckpointError(f"{folder}: has no labelling {chosen!r}, only {', '.join(card.class_names)}")
+    model = _with_weights(saved, card.rebuild(saved.config))
     return Trained(
-        model=model.eval(),
+        model=(model.only(chosen) if isinstance(model, SeveralHeads) else model).eval(),
         name=saved.model_name,
-        normalise=normaliser(facts["mean"], facts["std"]),
-        class_names=tuple(settings["class_names"]),
-        labelling=settings["labelling"],
-        num_frames=int(facts["num_frames"]),
-        frame_stride=int(facts["frame_stride"]),
-        short_side=max(int(facts["short_side"][0]), int(facts["crop"])),
-        crop=int(facts["crop"]),
-        trained_positions=(saved.sampler or {}).get("trained_positions"),
-    )
-
-
-def _from_comparison(saved: Any, labelling: str | None) -> Trained:
-    """A contestant of ``vtlearn compare``: one trunk, a head for each labelling."""
-    if saved.model_name not in {each.name for each in CONTESTANTS} or "class_names" not in saved.settings:
-        raise CheckpointError(f"{saved.folder}: not the finished model of a comparison (look for model/)")
-    names = {key: tuple(value) for key, value in saved.settings["class_names"].items()}
-    chosen = labelling or ("motion" if "motion" in names else next(iter(names)))
-    if chosen not in names:
-        raise CheckpointError(f"{saved.folder}: has no labelling {chosen!r}, only {', '.join(names)}")
-    protocol = Protocol.from_dict(saved.settings["protocol"])
-    trunk = rebuild(contestant(saved.model_name).preset, saved.config | {"num_classes": 0})
-    model = SeveralHeads(trunk, {key: len(value) for key, value in names.items()})
-    saved.restore(model)
-    return Trained(
-        model=OneHead(model, chosen).eval(),
-        name=saved.model_name,
-        normalise=normaliser(0.45, 0.225),
-        class_names=names[chosen],
+        normalise=card.normalise,
+        class_names=card.class_names[chosen],
         labelling=chosen,
-        num_frames=protocol.frames_of(saved.model_name),
-        frame_stride=0,
-        short_side=protocol.image_size,
-        crop=protocol.image_size,
-        trained_positions=saved.settings.get("trained_positions"),
+        num_frames=card.num_frames,
+        frame_stride=card.frame_stride,
+        short_side=card.short_side,
+        crop=card.crop,
+        trained_positions=card.trained_positions,
     )
+
+
+def _with_weights(saved: Checkpoint, model: Any) -> Any:
+    """The model with a checkpoint's weights, the averaged ones where there are any."""
+    replace(saved, weights=saved.weights if saved.ema is None else saved.ema).restore(model)
+    return model
 
 
 def _from_published(where: str | Path, source: str | None, offline: bool) -> Trained:
@@ -244,10 +186,8 @@ def load_weights_from(where: str | Path) -> nn.Module:
         folder = run_checkpoint(folder)
     if (folder / SUMS).is_file():
         saved = load_checkpoint(folder)
-        model = rebuild(saved.model_name, saved.config)
-        weights = saved.ema if saved.ema is not None else saved.weights
-        replace(saved, weights=weights).restore(model)
-        return model
+        if "trunk" not in {name.split(".")[0] for name in saved.weights}:
+            return _with_weights(saved, rebuild(saved.model_name, saved.config))  # an image model has no card
     return load_trained(where).model
 
 

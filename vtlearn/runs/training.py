@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 import statistics
@@ -26,10 +25,12 @@ from tqdm.auto import tqdm
 from vtlearn.data.kinetics import ClipSet, split_by_source
 from vtlearn.data.loader import ClipDataset
 from vtlearn.data.manifest import read_usable_clips
+from vtlearn.data.sources import find_records, only_labelling
 from vtlearn.errors import (
     ArgumentError,
     CheckpointError,
     DataError,
+    Stopped,
     require,
     require_one_of,
     require_positive,
@@ -47,7 +48,6 @@ from vtlearn.runs.batches import (
     frame_sampler,
     listed_batches,
     normaliser,
-    only_labelling,
     training_transform,
 )
 from vtlearn.runs.folder import (
@@ -63,8 +63,6 @@ from vtlearn.runs.folder import (
 )
 from vtlearn.runs.trained import BEST_BY, CHECKPOINTS, load_weights_from
 from vtlearn.runtime import PRECISIONS, choose_device, peak_memory_bytes, seed_everything, synchronise
-from vtlearn.study.compare import find_records
-from vtlearn.study.jobs import Stopped
 from vtlearn.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
@@ -721,24 +719,9 @@ def settings_to_resume(folder: Path, given: Mapping[str, Any]) -> TrainingSettin
     return TrainingSettings.from_flat(before | {name: flat[name] for name in given if name in FREE})
 
 
-def is_alone() -> bool:
-    """True unless torchrun started several processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) == 1
-
-
-def was_restarted() -> bool:
-    """True where torchrun has started the processes again after one had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
 def has_begun(folder: Path) -> bool:
     """True where a run of that folder has begun."""
     return (folder / ABOUT).is_file()
-
-
-def is_first_process() -> bool:
-    """True in the process that prints: alone, or rank 0 of those that torchrun started."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def told(summary: Mapping[str, Any], folder: Path) -> str:

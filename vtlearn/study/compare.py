@@ -18,15 +18,15 @@ import torch
 from tqdm.auto import tqdm
 
 from vtlearn import __version__
-from vtlearn.data.kinetics import ClipRecord, ClipSet, LeftOut, split_by_source
-from vtlearn.data.manifest import read_usable_clips
+from vtlearn.data.kinetics import LeftOut
 from vtlearn.data.memory import ClipMemory, decode_clips
-from vtlearn.data.synthetic import LABELLINGS, SPECS, SPLITS, SampleSet, samples_folder
-from vtlearn.errors import ArgumentError, DataError, require_positive
+from vtlearn.data.sources import find_records
+from vtlearn.data.synthetic import SPLITS
+from vtlearn.errors import ArgumentError, DataError, Stopped, require_positive
 from vtlearn.files import write_json
 from vtlearn.models import build_model
-from vtlearn.runtime import choose_device
-from vtlearn.study.jobs import Job, Stopped, run_jobs
+from vtlearn.runtime import choose_device, cpu_name
+from vtlearn.study.jobs import Job, run_jobs
 from vtlearn.study.protocol import Protocol, contestant
 from vtlearn.study.report import write_report
 from vtlearn.study.start import ImageStart, fitting_config, read_image_start
@@ -135,66 +135,6 @@ def unfinished_run(results: Path, name: str | None) -> Path:
 
 
 # ---------------------------------------------------------------------------------------------- clips
-
-
-def choose_data(*, folder: Path | None = None, samples_seed: int = 0, hard: bool = False) -> dict[str, Any]:
-    """What a user asked for, as :attr:`Comparison.data`.
-
-    Raises:
-        ArgumentError: a folder that is none, or a folder together with the samples.
-
-    >>> choose_data(samples_seed=3)
-    {'samples_seed': 3}
-    """
-    if folder is None:
-        return {"samples_seed": samples_seed} | ({"set": "hard"} if hard else {})
-    if hard or samples_seed != 0:
-        raise ArgumentError("data", str(folder), "given alone, without a set of samples")
-    if not folder.is_dir():
-        raise ArgumentError("data", str(folder), "a folder of videos")
-    return {"folder": str(folder.resolve())}
-
-
-def find_records(data: Mapping[str, Any], seed: int) -> ClipSet:
-    """The clips of a comparison with their splits and labels.
-
-    Raises:
-        DataError: no clips, too few classes or clips, or annotations that cannot be read.
-    """
-    if "folder" not in data:
-        spec = SPECS[data.get("set", "standard")]()
-        return _sample_records(samples_folder(int(data["samples_seed"]), spec))
-    clips = read_usable_clips(data["folder"])
-    if clips.split_names == ("train", "val"):  # as Kinetics is used: its test list has no labels
-        clips = replace(
-            clips,
-            records=tuple(map(_val_as_test, clips.records)),
-            left_out=tuple(map(_val_as_test, clips.left_out)),
-        )
-    elif not {"train", "test"} <= set(clips.split_names):
-        clips = split_by_source(clips, seed=seed)
-    for labelling, names in clips.class_names.items():
-        if len(names) < 2:
-            raise DataError(f"{data['folder']}: {labelling} has {len(names)} class; two at least are needed")
-    return clips
-
-
-def _val_as_test(clip: Any) -> Any:
-    return replace(clip, split="test") if clip.split == "val" else clip
-
-
-def _sample_records(root: Path) -> ClipSet:
-    samples = SampleSet.load(root)
-    records = [
-        ClipRecord(
-            path=root / str(row["path"]),
-            labels={name: names.index(str(row[name])) for name, names in LABELLINGS.items()},
-            split=str(row["split"]),
-            source=str(row["subject"]),
-        )
-        for row in samples.clips
-    ]
-    return ClipSet(records=tuple(records), class_names=LABELLINGS)
 
 
 def prepare_clips(comparison: Comparison) -> tuple[dict[str, str], list[LeftOut]]:
@@ -426,15 +366,7 @@ def _missing(left_out: Sequence[LeftOut], split: str) -> int:
 
 def hardware(device: str) -> dict[str, Any]:
     """What the numbers were measured on."""
-    found: dict[str, Any] = {"cores": os.cpu_count(), "machine": platform.machine(), "cpu": _cpu_name()}
+    found: dict[str, Any] = {"cores": os.cpu_count(), "machine": platform.machine(), "cpu": cpu_name()}
     if device.startswith("cuda"):
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"

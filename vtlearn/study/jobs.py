@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vtlearn.errors import ArgumentError, DataError, VtlearnError
+from vtlearn.errors import ArgumentError, DataError, Stopped
 from vtlearn.files import write_json
 
 # Large tensors come from a heap that is kept instead of fresh pages from the kernel each time: on a CPU a
@@ -63,12 +63,6 @@ class Job:
             return dict(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: no readable result ({error})") from None
-
-
-class Stopped(VtlearnError):
-    """The jobs were stopped from outside; what they had is kept."""
-
-    exit_code = 1
 
 
 Report = Callable[[str, dict[str, Any]], None]

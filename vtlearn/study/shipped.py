@@ -15,12 +15,12 @@ from typing import Any
 from torch import nn
 
 from vtlearn.data.memory import ClipMemory, TrainingBatches, decode_clips
+from vtlearn.data.sources import find_records
 from vtlearn.data.synthetic import bundled_samples
 from vtlearn.errors import DataError, require, require_one_of
 from vtlearn.models import build_model, model_config
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runtime import choose_device
-from vtlearn.study.compare import find_records
 from vtlearn.study.protocol import Protocol, contestant
 from vtlearn.train.checkpoint import Checkpoint, load_checkpoint
 from vtlearn.train.loop import Step, train_steps

@@ -51,6 +51,7 @@ class Checkpoint:
         sampler: the caller's place in the data, or None.
         metrics: the caller's numbers at that step.
         library_version: which vtlearn wrote it.
+        card: what the model must be told with, in the caller's form, or None.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Checkpoint:
     sampler: Any
     metrics: dict[str, Any]
     library_version: str
+    card: dict[str, Any] | None = None
 
     def restore(
         self,
@@ -189,6 +191,7 @@ def save_checkpoint(
     ema: nn.Module | None = None,
     sampler: Any = None,
     metrics: Mapping[str, Any] | None = None,
+    card: Mapping[str, Any] | None = None,
     random_state: bool = True,
     other_random_states: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
@@ -212,6 +215,7 @@ def save_checkpoint(
         ema: the module with the averaged weights, where one is kept.
         sampler: the place in the data, anything JSON can hold.
         metrics: numbers to choose the best checkpoint by.
+        card: what using the model needs to know (pixels, classes …), anything JSON can hold; not compared.
         random_state: also save the global random number generators.
         other_random_states: those of the other processes (:func:`random_states_of_all` without its first).
 
@@ -235,6 +239,7 @@ def save_checkpoint(
         "schedule": as_json("schedule", schedule),
         "sampler": as_json("sampler", sampler),
         "metrics": as_json("metrics", metrics or {}),
+        "card": as_json("card", card),
         "scaler": as_json("scaler", (scaler.state_dict() if scaler is not None else None) or None),
     }
     parts: dict[str, Any] = {}
@@ -423,6 +428,7 @@ def load_checkpoint(
         sampler=facts["sampler"],
         metrics=facts["metrics"],
         library_version=facts["library_version"],
+        card=facts.get("card"),
     )
 
 

@@ -30,6 +30,21 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
+def is_alone() -> bool:
+    """True unless torchrun started several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
+def was_restarted() -> bool:
+    """True where torchrun has started the processes again after one had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def is_first_process() -> bool:
+    """True in the process that prints: alone, or rank 0 of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def sum_over_processes(values: Tensor) -> Tensor:
     """``values`` added up over all processes, on each of them; unchanged where there is one.
 
