@@ -8,6 +8,7 @@ to ``data_samples/checkpoints/``. On one machine the steps on the way are the re
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -15,11 +16,9 @@ from typing import Any
 
 from benchmarks.comparison import ROOT
 from vtlearn.data.memory import ClipMemory
-from vtlearn.models import build_model, model_config
-from vtlearn.runs.heads import SeveralHeads
-from vtlearn.study.protocol import contestant
-from vtlearn.study.shipped import SHIPPED
-from vtlearn.study.worker import run
+from vtlearn.errors import Stopped
+from vtlearn.study.shipped import SHIPPED, model_of
+from vtlearn.study.worker import RUN, run
 from vtlearn.train.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from vtlearn.train.optim import adamw
 
@@ -30,26 +29,15 @@ ON_THE_WAY = {"timesformer_begun": ("timesformer", 550), "vivit_begun": ("vivit"
 LARGEST = 10_000_000  # bytes, all of them together
 
 
-class StopAfter:
-    """A stop request that is made once a run has asked for it so many times."""
-
-    def __init__(self, questions: int) -> None:
-        self.left = questions
-
-    @property
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
-
-
 def train_up_to(recorded: Path, name: str, step: int, work: Path) -> Checkpoint:
     """Train one contestant of a recorded run anew, as far as ``step``."""
     job = json.loads((recorded / name / "job.json").read_text())
     here: dict[str, Any] = {"folder": str(work / name), "device": "cpu"}
     here["image_weights"] = str(recorded / "image_start" / "model" / "weights.safetensors")
     here["clips"] = {split: str(recorded / "clips" / Path(path).name) for split, path in job["clips"].items()}
-    run(job | here, StopAfter(step))  # type: ignore[arg-type]
-    saved = latest_checkpoint(work / name / "steps")
+    with contextlib.suppress(Stopped):
+        run(job | here, lambda row: row["step"] == step)
+    saved = latest_checkpoint(work / name / RUN / "checkpoints")
     if saved is None or saved.step != step:
         raise SystemExit(f"{work / name}: no checkpoint of step {step}")
     return saved
@@ -73,11 +61,7 @@ def keep(
     saved: Checkpoint, name: str, settings: dict[str, Any], metrics: dict[str, Any], *, go_on: bool
 ) -> None:
     """Write one checkpoint anew under its shipped name."""
-    is_image = saved.model_name == "vit_samples"
-    preset = saved.model_name if is_image else contestant(saved.model_name).preset
-    model: Any = build_model(type(model_config(preset))(**saved.config))
-    if not is_image:
-        model = SeveralHeads(model, {key: len(names) for key, names in settings["class_names"].items()})
+    model = model_of(saved)
     optimizer = adamw(model, settings["learning_rate"]) if go_on else None
     saved.restore(model, optimizer=optimizer)
     shutil.rmtree(CHECKPOINTS / name, ignore_errors=True)
@@ -90,6 +74,7 @@ def keep(
         settings=settings,
         optimizer=optimizer,
         metrics=metrics,
+        card=saved.card,
         random_state=False,
     )
 

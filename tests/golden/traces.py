@@ -17,7 +17,7 @@ from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.trained import load_trained
 from vtlearn.runs.training import TrainingSettings, train
 from vtlearn.runtime import deterministic
-from vtlearn.study.protocol import CONTESTANTS, Protocol
+from vtlearn.study.protocol import Protocol
 from vtlearn.study.shipped import shipped_folder
 
 HERE = Path(__file__).parent
@@ -86,7 +86,6 @@ def watched(monkeypatch: Any, *, stop: bool) -> Any:
 
 def compared(name: str, folder: Path, clips: dict[str, str], monkeypatch: Any) -> dict[str, Any]:
     """The first steps of one job of the default comparison; "image_start" is the image model's."""
-    from vtlearn.study.jobs import StopRequest
     from vtlearn.study.worker import run
 
     protocol = Protocol.default().settled()
@@ -99,19 +98,15 @@ def compared(name: str, folder: Path, clips: dict[str, str], monkeypatch: Any) -
         "clips_digest": "golden",
     }
     if name == "image_start":
-        job |= {"kind": "image", "image_labelling": "appearance"}
+        job |= {"kind": "image"}
     else:
-        contestant = next(each for each in CONTESTANTS if each.name == name)
         job |= {
             "kind": "video",
-            "preset": contestant.preset,
-            "num_frames": protocol.frames_of(name),
-            "learning_rate": protocol.learning_rate(name),
             "image_weights": str(shipped_folder("image_start") / "weights.safetensors"),
             "read_test": False,
         }
     with watched(monkeypatch, stop=True) as found, suppress(Enough):
-        run(job, StopRequest())
+        run(job)
     return found
 
 

@@ -14,7 +14,7 @@ from vtlearn.data.sources import list_clips
 from vtlearn.data.synthetic import encode_video
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import build_model, create_model, tiny_twin
-from vtlearn.runs.batches import normaliser
+from vtlearn.runs.clips import normaliser
 from vtlearn.runs.evaluation import ViewsDataset, evaluate_trained
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runs.long_video import view_indices

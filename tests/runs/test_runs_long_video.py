@@ -14,7 +14,7 @@ from vtlearn.errors import ArgumentError, DataError
 from vtlearn.models import create_model
 from vtlearn.models.vtn import load_features
 from vtlearn.runs import long_video as module
-from vtlearn.runs.batches import normaliser
+from vtlearn.runs.clips import normaliser
 from vtlearn.runs.long_video import (
     MODES,
     clip_average,

@@ -14,7 +14,7 @@ import torch
 from tests.runs.conftest import TINY, copy_clips
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import create_model
-from vtlearn.runs.batches import StepBatches, plan_epoch
+from vtlearn.runs.clips import StepBatches, plan_epoch
 from vtlearn.runs.folder import read_metrics, read_run
 from vtlearn.runs.training import TrainingSettings, build, chosen_schedule, settings_to_resume, train
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint

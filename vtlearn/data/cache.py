@@ -1,4 +1,4 @@
-"""Decoded frames and finished features kept on disk, read back through memory maps, within a bound of size.
+"""Decoded frames kept on disk, read back through memory maps, within a bound of size.
 
 A file of the cache belongs to one version of a video: path, size and time of change are part of its name, so
 a video that was exchanged is decoded anew. Files are written aside and renamed, so workers may share a
@@ -11,19 +11,17 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from vtlearn.data.decode import TIME_LIMIT, VideoReader, open_video
 from vtlearn.data.transforms import short_side_size
-from vtlearn.errors import DataError, require, require_positive
+from vtlearn.errors import DataError, require_positive
 from vtlearn.files import written_aside
 
 _SUFFIX = ".safetensors"
@@ -147,99 +145,6 @@ class _SizedReader(VideoReader):
 
     def close(self) -> None:
         self._video.close()
-
-
-class FeatureCache:
-    """What a frozen backbone made of each video's frames, one file a video, read through a memory map.
-
-    VTN's backbone sees every frame alone, so its features can be computed once and the temporal encoder
-    trained on them.
-
-    Args:
-        folder: where the files are kept.
-        backbone: names what made the features (preset and digest of the weights, say); files of another
-            backbone are not seen.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], backbone: str) -> None:
-        require(bool(backbone), "backbone", backbone, "a name for what makes the features")
-        self.folder = Path(folder)
-        self.backbone = backbone
-
-    def _place(self, path: str | os.PathLike[str]) -> Path:
-        return self.folder / (_key(path, "features", self.backbone) + _SUFFIX)
-
-    def __contains__(self, path: str | os.PathLike[str]) -> bool:
-        return self._place(path).is_file()
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        features: Float[Tensor, "N D"],
-        frame_index: Int[Tensor, "N"],
-    ) -> None:
-        """Keep a video's features with the frames that they stand for.
-
-        Raises:
-            DataError: the video is not there.
-        """
-        tensors = {"features": features.detach().cpu().contiguous(), "frame_index": frame_index.cpu()}
-        facts = {"facts": json.dumps({"path": os.fspath(path), "backbone": self.backbone})}
-        with written_aside(self._place(path)) as aside:
-            save_file(tensors, aside, facts)
-
-    def frame_index(self, path: str | os.PathLike[str]) -> Int[Tensor, "N"]:
-        """The frames of a video that have features; errors as for `load`."""
-        with self._file(path) as file:
-            return file.get_tensor("frame_index")
-
-    def load(
-        self, path: str | os.PathLike[str], rows: Sequence[int] | None = None
-    ) -> tuple[Float[Tensor, "T D"], Int[Tensor, "T"]]:
-        """A video's features and the frames they stand for.
-
-        Args:
-            path: the video.
-            rows: which of them; None gives all.
-
-        Raises:
-            DataError: there are none of this video as it is now, or their file is damaged.
-        """
-        with self._file(path) as file:
-            index, stored = file.get_tensor("frame_index"), file.get_slice("features")
-            if rows is None:
-                return stored[:], index
-            return torch.cat([stored[row : row + 1] for row in rows]), index[list(rows)]
-
-    @contextlib.contextmanager
-    def _file(self, path: str | os.PathLike[str]) -> Iterator[Any]:
-        try:
-            with safe_open(os.fspath(self._place(path)), framework="pt") as file:
-                yield file
-        except (OSError, SafetensorError, KeyError) as error:
-            raise DataError(f"{os.fspath(path)}: no features by {self.backbone!r} ({error})") from None
-
-    def fill(
-        self,
-        path: str | os.PathLike[str],
-        compute: Callable[[VideoReader], tuple[Tensor, Tensor]],
-        *,
-        decoder: str | None = None,
-    ) -> None:
-        """Compute a video's features where they are not there yet.
-
-        Args:
-            path: the video.
-            compute: open video → features ``(N, D)`` and the frames ``(N,)`` that they stand for.
-            decoder: as for `open_video`.
-
-        Raises:
-            DataError: as for `open_video`.
-        """
-        if path not in self:
-            with open_video(path, decoder) as video:
-                features, index = compute(video)
-            self.save(path, features, index)
 
 
 def _key(path: str | os.PathLike[str], *what: str) -> str:

@@ -1,4 +1,4 @@
-"""From clips on disk to batches: a map-style data set, the orders it is read in, and a loader that resumes.
+"""Clips on disk, read when they are asked for: a map-style data set, and how its items become a batch.
 
 Every draw of chance depends on the seed, the epoch and the clip alone, so batches are the same for any number
 of workers, and a run can be taken up in the middle of an epoch. A clip that cannot be read is skipped,
@@ -8,22 +8,21 @@ counted and named; nothing else happens to its batch.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from vtlearn.data.cache import FeatureCache, FrameCache
+from vtlearn.data.cache import FrameCache
 from vtlearn.data.decode import TIME_LIMIT, open_video, require_decoder
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import FrameSampler
 from vtlearn.data.transforms import Transform, short_side_size
-from vtlearn.errors import ArgumentError, DataError, require, require_positive
+from vtlearn.errors import DataError, require_positive
 
 
 class ClipKey(NamedTuple):
@@ -95,6 +94,10 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
             "path": str(record.path),
         }
 
+    def batch(self, part: Any) -> dict[str, Any]:
+        """The clips of a part as one batch, see :class:`vtlearn.data.batches.ClipSource`."""
+        return collate_clips([self[key] for key in part.keys])
+
     def read(
         self, record: ClipRecord, generator: torch.Generator | None = None
     ) -> tuple[UInt8[Tensor, "T H W C"], list[int]]:
@@ -121,51 +124,6 @@ class ClipDataset(Dataset[Mapping[str, Any]]):
         if self.transform is not None:
             clip = self.transform(clip, generator)
         return clip[0].contiguous()
-
-
-class FeatureDataset(Dataset[Mapping[str, Any]]):
-    """Features that a frozen backbone made earlier, in the place of clips: ``"clip"`` is ``(T, D)``.
-
-    ``"frame_index"`` holds the frames that the features stand for, as VTN is told them. A video without
-    features is skipped and named.
-
-    Args:
-        records: the clips.
-        cache: their features.
-        sampler: chooses among each video's features as if they were frames.
-        random: draw at random.
-        seed: of the draws.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[ClipRecord],
-        cache: FeatureCache,
-        sampler: FrameSampler,
-        *,
-        random: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.records = tuple(records)
-        self.cache = cache
-        self.sampler = sampler
-        self.random = random
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, key: int | ClipKey) -> Mapping[str, Any]:
-        epoch, index = key if isinstance(key, ClipKey) else ClipKey(0, key)
-        record = self.records[index]
-        generator = clip_generator(self.seed, epoch, index) if self.random else None
-        try:
-            chosen = self.sampler(len(self.cache.frame_index(record.path)), generator)
-            features, frames = self.cache.load(record.path, chosen)
-        except DataError as error:
-            return {"skipped": LeftOut(str(record.path), str(error).removeprefix(f"{record.path}: "))}
-        labels = dict(record.labels)
-        return {"clip": features, "frame_index": frames, "labels": labels, "path": str(record.path)}
 
 
 def clip_generator(seed: int, epoch: int, index: int) -> torch.Generator:
@@ -208,250 +166,9 @@ def collate_clips(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-# Orders
-
-
-@runtime_checkable
-class Order(Protocol):
-    """Clip numbers in the order of an epoch; the same epoch always gives the same order."""
-
-    def __call__(self, epoch: int) -> list[int]:
-        """The clips of this epoch."""
-        ...
-
-
-@dataclass(frozen=True)
-class InTurn:
-    """Every clip once, in turn.
-
-    >>> InTurn(3)(epoch=5)
-    [0, 1, 2]
-    """
-
-    num_clips: int
-
-    def __call__(self, epoch: int) -> list[int]:
-        return list(range(self.num_clips))
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """Every clip once, in an order that the seed and the epoch decide.
-
-    >>> sorted(Shuffled(4)(epoch=1))
-    [0, 1, 2, 3]
-    """
-
-    num_clips: int
-    seed: int = 0
-
-    def __call__(self, epoch: int) -> list[int]:
-        return _permutation(self.num_clips, self.seed, epoch, 0)
-
-
-@dataclass(frozen=True)
-class Balanced:
-    """Every class equally often: as many clips of each as the largest has, the smaller repeated in turn.
-
-    Args:
-        classes: class of each clip.
-        seed: of the order.
-        per_class: clips of each class in an epoch; the size of the largest class if not given.
-
-    >>> classes = (0, 0, 0, 1)
-    >>> sorted(classes[i] for i in Balanced(classes)(epoch=0))
-    [0, 0, 0, 1, 1, 1]
-    """
-
-    classes: Sequence[int]
-    seed: int = 0
-    per_class: int | None = None
-
-    def __call__(self, epoch: int) -> list[int]:
-        members: dict[int, list[int]] = {}
-        for clip, number in enumerate(self.classes):
-            members.setdefault(number, []).append(clip)
-        wanted = self.per_class or max(map(len, members.values()), default=0)
-        chosen = []
-        for number, clips in sorted(members.items()):
-            # The endless list of a class's shuffled rounds, cut into epochs: all clips come equally often.
-            for place in range(epoch * wanted, (epoch + 1) * wanted):
-                turn, position = divmod(place, len(clips))
-                if position == 0 or place == epoch * wanted:
-                    shuffled = _permutation(len(clips), self.seed, turn, 1 + number)
-                chosen.append(clips[shuffled[position]])
-        return [chosen[i] for i in _permutation(len(chosen), self.seed, epoch, 0)]
-
-
-@dataclass(frozen=True)
-class Shared:
-    """One process's part of an order: every ``world_size``-th clip from the ``rank``-th on.
-
-    All parts are equally long: the order is filled up from its own start, as training in step needs. To
-    evaluate every clip once, give each process its own slice of the records instead.
-
-    >>> Shared(InTurn(5), rank=1, world_size=2)(epoch=0)
-    [1, 3, 0]
-    """
-
-    order: Order
-    rank: int
-    world_size: int
-
-    def __post_init__(self) -> None:
-        require_positive(world_size=self.world_size)
-        require(0 <= self.rank < self.world_size, "rank", self.rank, f"from 0 to {self.world_size - 1}")
-
-    def __call__(self, epoch: int) -> list[int]:
-        whole = self.order(epoch)
-        missing = -len(whole) % self.world_size
-        whole += [whole[i % len(whole)] for i in range(missing)] if whole else []
-        return whole[self.rank :: self.world_size]
-
-
-def _permutation(count: int, *seeds: int) -> list[int]:
-    seed = [number % 2**63 for number in seeds]
-    order: list[int] = np.random.default_rng(seed).permutation(count).tolist()
-    return order
-
-
-# The loader
-
-
-class ClipLoader:
-    """Batches of a data set, epoch after epoch, from wherever it was told to go on.
-
-    Each iteration gives what is left of the current epoch. Where training is to go on later, keep
-    `state_dict`: it counts the batches that were handed out, not those that workers prepared ahead.
-
-    Args:
-        dataset: items by `ClipKey`.
-        order: the clips of each epoch.
-        batch_size: clips in a batch; fewer where clips had to be skipped, and in the last batch of an epoch.
-        drop_last: leave out an incomplete last batch.
-        num_workers: processes that read ahead; 0 reads in this one.
-        pin_memory: put batches where a GPU can fetch them without waiting.
-        start_method: how workers are started: ``"fork"``, ``"spawn"`` or ``"forkserver"``; None takes the
-            system's own.
-
-    Attributes:
-        num_read: clips handed out so far.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset[Mapping[str, Any]],
-        order: Order,
-        *,
-        batch_size: int,
-        drop_last: bool = False,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        start_method: str | None = None,
-    ) -> None:
-        require_positive(batch_size=batch_size)
-        require(num_workers >= 0, "num_workers", num_workers, "0 or more")
-        self._place = _Place(order, batch_size, drop_last)  # apart, so that workers end with the loader
-        self.num_read = 0
-        self._skipped: dict[str, LeftOut] = {}
-        self._loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_sampler=self._place,
-            num_workers=num_workers,
-            collate_fn=collate_clips,
-            pin_memory=pin_memory,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=seed_worker if num_workers > 0 else None,
-            multiprocessing_context=start_method if num_workers > 0 else None,
-        )
-
-    @property
-    def skipped(self) -> list[LeftOut]:
-        """Clips that could not be read so far, with their reasons; each once, in the order they were met."""
-        return list(self._skipped.values())
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that is being handed out."""
-        return self._place.epoch
-
-    @property
-    def batch(self) -> int:
-        """Batches of it that were handed out."""
-        return self._place.batch
-
-    def __len__(self) -> int:
-        """Batches in a whole epoch, those whose clips must all be skipped included."""
-        return len(self._place.batches())
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch in self._loader:
-            self._place.batch += 1
-            for entry in batch.pop("skipped"):
-                self._skipped.setdefault(entry.name, entry)
-            if "clip" in batch:
-                self.num_read += len(batch["clip"])
-                yield batch
-        self._place.epoch, self._place.batch = self.epoch + 1, 0
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the loader stands, in numbers that JSON holds."""
-        size = self._place.batch_size
-        return {"epoch": self.epoch, "batch": self.batch, "batch_size": size, "batches": len(self)}
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on where another loader of the same clips stood.
-
-        Raises:
-            ArgumentError: the state is of a loader with another batch size or number of clips.
-        """
-        for name, own in (("batch_size", self._place.batch_size), ("batches", len(self))):
-            if state[name] != own:
-                raise ArgumentError(f"state[{name!r}]", state[name], f"{own}, as in this loader")
-        self._place.epoch, self._place.batch = int(state["epoch"]), int(state["batch"])
-
-
-class _Place:
-    """Where a loader stands; as a batch sampler it gives the keys of what is left of the epoch."""
-
-    def __init__(self, order: Order, batch_size: int, drop_last: bool) -> None:
-        self.order = order
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-        self.epoch = 0
-        self.batch = 0
-
-    def batches(self) -> list[list[ClipKey]]:
-        """All batches of the epoch."""
-        keys = [ClipKey(self.epoch, clip) for clip in self.order(self.epoch)]
-        batches = [keys[i : i + self.batch_size] for i in range(0, len(keys), self.batch_size)]
-        if self.drop_last and batches and len(batches[-1]) < self.batch_size:
-            batches.pop()
-        return batches
-
-    def __iter__(self) -> Iterator[list[ClipKey]]:
-        return iter(self.batches()[self.batch :])
-
-    def __len__(self) -> int:
-        return len(self.batches())
-
-
 def seed_worker(worker: int) -> None:
     """Give a loader's worker one thread and its own global state of chance."""
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - code that reads the global state is meant
     torch.set_num_threads(1)
-
-
-def report_skipped(skipped: Sequence[LeftOut], total: int) -> str:
-    """What was skipped, as lines of text: how many, then each path with its reason.
-
-    >>> print(report_skipped([LeftOut("a.mp4", "empty file")], total=3))
-    1 of 3 clips could not be read:
-      a.mp4: empty file
-    """
-    if not skipped:
-        return f"all {total} clips could be read"
-    lines = [f"{len(skipped)} of {total} clips could not be read:"]
-    return "\n".join(lines + [f"  {entry}" for entry in skipped])

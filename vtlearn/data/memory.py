@@ -1,11 +1,10 @@
-"""Small sets whole in memory: every clip decoded once, kept as bytes in one file, and batches drawn from
-it by step."""
+"""Small sets whole in memory: every clip decoded once, kept as bytes in one file, batches drawn from it."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vtlearn.data.batches import Part, listed_batches, mixed_seed
 from vtlearn.data.decode import FASTEST, open_video
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sampling import segment_bounds, uniform_indices
-from vtlearn.data.transforms import CentreCrop, Normalise, RandomShift, short_side_size
+from vtlearn.data.transforms import CentreCrop, Compose, Normalise, Transform, short_side_size
 from vtlearn.errors import DataError, require, require_positive
 from vtlearn.files import written_aside
 
@@ -141,74 +141,61 @@ def decode_clips(
 
 
 @dataclass(frozen=True)
-class TrainingBatches:
-    """Augmented batches of a memory of clips; batch k depends on the seed and k alone, so any run can go
-    on anywhere.
+class MemoryClips:
+    """A memory of clips as the batcher asks for it; a step is drawn at once, from seed and step alone.
 
-    Frames are drawn one from each of ``num_frames`` equal parts, and each clip is moved by up to ``shift``
-    pixels, the
-    same for all its frames; its edge pixels fill the gap. Clips come in a fresh order each epoch.
+    At random, frames are drawn one from each of ``num_frames`` equal parts; else they are spread evenly and
+    nothing is drawn.
 
     Args:
         clips: the clips.
-        batch_size: clips in each batch.
-        num_frames: frames shown of each clip.
-        shift: pixels by which a clip is moved at most, in each direction.
-        seed: of the order and the augmentation.
-        pixels: how bytes become the floats that models take.
+        num_frames: frames shown of each.
+        transform: what follows, given ``(B, T, C, H, W)`` bytes.
+        random: whether to draw.
+        seed: of the draws.
     """
 
     clips: ClipMemory
-    batch_size: int
     num_frames: int
-    shift: int = 0
+    transform: Transform = Compose(())  # noqa: RUF009 - frozen
+    random: bool = True
     seed: int = 0
-    pixels: Normalise = PIXELS
 
     def __post_init__(self) -> None:
-        require_positive(batch_size=self.batch_size, num_frames=self.num_frames)
-        require(self.shift >= 0, "shift", self.shift, "0 or more")
+        require_positive(num_frames=self.num_frames)
         stored = self.clips.frames.shape[1]
         require(self.num_frames <= stored, "num_frames", self.num_frames, f"at most the {stored} frames kept")
 
-    def batch(self, step: int) -> dict[str, Any]:
-        """Batch ``step``, counted from 0: ``clip (B, T, C, H, W)``, ``frame_index``, ``labels`` and
-        ``path``."""
-        chosen = self._order(step)
-        rng = torch.Generator().manual_seed(_mix(self.seed, 2, step))
-        bounds = torch.tensor(segment_bounds(self.clips.frames.shape[1], self.num_frames))
-        width = bounds[:, 1] - bounds[:, 0] + 1
-        drawn = torch.rand(len(chosen), self.num_frames, generator=rng)
-        frame = bounds[:, 0] + (drawn * width).long().clamp(max=width - 1)
-        frames = self.clips.frames[chosen[:, None], frame].permute(0, 1, 4, 2, 3)
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def batch(self, part: Part) -> dict[str, Any]:
+        """The part's clips: ``clip (B, T, C, H, W)``, ``frame_index``, ``labels`` and ``path``."""
+        chosen = torch.tensor([key.clip for key in part.whole])
+        stored = self.clips.frames.shape[1]
+        rng = None
+        if self.random:
+            rng = torch.Generator().manual_seed(mixed_seed(self.seed, 2, part.step))
+            bounds = torch.tensor(segment_bounds(stored, self.num_frames))
+            width = bounds[:, 1] - bounds[:, 0] + 1
+            drawn = torch.rand(len(chosen), self.num_frames, generator=rng)
+            frame = bounds[:, 0] + (drawn * width).long().clamp(max=width - 1)
+        else:
+            frame = torch.tensor(uniform_indices(stored, self.num_frames)).expand(len(chosen), -1)
+        clips = self.transform(self.clips.frames[chosen[:, None], frame].permute(0, 1, 4, 2, 3), rng)
+        mine = slice(part.first, part.first + len(part.keys))
+        chosen, frame = chosen[mine], frame[mine]
         return {
-            "clip": self.pixels(RandomShift(self.shift)(frames, rng)),
+            "clip": clips[mine],
             "frame_index": self.clips.frame_index[chosen[:, None], frame],
             "labels": {name: labels[chosen] for name, labels in self.clips.labels.items()},
             "path": [self.clips.paths[i] for i in chosen.tolist()],
         }
 
-    def _order(self, step: int) -> Int[Tensor, "B"]:
-        """Clips of batch ``step``: the running list of shuffled epochs, cut into batches."""
-        total = len(self.clips)
-        chosen: list[Tensor] = []
-        for position in range(step * self.batch_size, (step + 1) * self.batch_size):
-            epoch, place = divmod(position, total)
-            if place == 0 or not chosen:
-                order = torch.randperm(
-                    total, generator=torch.Generator().manual_seed(_mix(self.seed, 1, epoch))
-                )
-            chosen.append(order[place])
-        return torch.stack(chosen)
-
-    def __call__(self, start: int, steps: int) -> Any:
-        """Batches ``start`` to ``steps − 1``."""
-        return (self.batch(step) for step in range(start, steps))
-
 
 def evaluation_batches(
     clips: ClipMemory, *, batch_size: int, num_frames: int, pixels: Normalise = PIXELS
-) -> Any:
+) -> Iterator[dict[str, Any]]:
     """Every clip once, in order, with ``num_frames`` frames spread evenly; nothing is drawn.
 
     Args:
@@ -217,20 +204,5 @@ def evaluation_batches(
         num_frames: frames shown of each clip.
         pixels: how bytes become the floats that models take.
     """
-    chosen = uniform_indices(clips.frames.shape[1], num_frames)
-    for first in range(0, len(clips), batch_size):
-        part = slice(first, first + batch_size)
-        yield {
-            "clip": pixels(clips.frames[part][:, chosen].permute(0, 1, 4, 2, 3)),
-            "frame_index": clips.frame_index[part][:, chosen],
-            "labels": {name: labels[part] for name, labels in clips.labels.items()},
-            "path": list(clips.paths[part]),
-        }
-
-
-def _mix(*numbers: int) -> int:
-    """One seed from several numbers, far apart for neighbours."""
-    mixed = 0
-    for number in numbers:
-        mixed = (mixed * 6364136223846793005 + number * 1442695040888963407 + 1013904223) % 2**63
-    return mixed
+    source = MemoryClips(clips, num_frames, Compose((pixels,)), random=False)
+    return listed_batches(source, batch_size=batch_size)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vtlearn.data.batches import Batches, Epochs
 from vtlearn.data.kinetics import LeftOut
-from vtlearn.data.loader import ClipDataset, ClipLoader, InTurn, clip_generator, collate_clips
-from vtlearn.data.prefetch import Prefetched
+from vtlearn.data.loader import ClipDataset, clip_generator, collate_clips
+from vtlearn.data.prefetch import prefetched
 from vtlearn.errors import DataError, require, require_positive
 
 STAGES = ("decode", "transform", "collate", "transfer")
@@ -162,16 +163,14 @@ def _timed(spent: dict[str, float], stage: str, work: Callable[[], Any]) -> Any:
 
 
 def _rate(dataset: ClipDataset, count: int, batch_size: int, num_workers: int, device: torch.device) -> float:
-    """Clips a second of the loader in its second epoch, when its workers are up."""
-    pinned = device.type == "cuda"
-    loader = ClipLoader(
-        dataset, InTurn(count), batch_size=batch_size, num_workers=num_workers, pin_memory=pinned
-    )
-    batches = Prefetched(loader, device)
-    for _ in range(2):
-        started, read = time.perf_counter(), 0
-        for batch in batches:
-            read += len(batch["clip"])
-        if pinned:
-            torch.cuda.synchronize(device)
+    """Clips a second of the batcher in its second epoch, when its workers are up."""
+    order = Epochs(count, batch_size, dataset.seed)
+    batches = Batches(dataset, order, num_workers=num_workers, pin_memory=device.type == "cuda")
+    started, read = time.perf_counter(), 0
+    for step, batch in enumerate(prefetched(batches(0, 2 * order.steps_per_epoch), device)):
+        if step == order.steps_per_epoch:
+            started, read = time.perf_counter(), 0
+        read += 0 if batch.get("filler") else len(batch["clip"])
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return read / (time.perf_counter() - started)

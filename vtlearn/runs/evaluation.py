@@ -13,17 +13,17 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from vtlearn import __version__
+from vtlearn.data.batches import Part, listed_batches, share_of_batch
 from vtlearn.data.decode import open_video
 from vtlearn.data.kinetics import ClipRecord, LeftOut
 from vtlearn.data.sources import Listed
 from vtlearn.data.transforms import CentreCrop, short_side_size
 from vtlearn.errors import ArgumentError, DataError, require_one_of, require_positive
-from vtlearn.runs.batches import listed_batches
 from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.long_video import AT_MOST, three_crops_of, view_indices, whole_video
 from vtlearn.runs.trained import Trained, match_classes
 from vtlearn.runtime import autocast, choose_device
-from vtlearn.train.distributed import gather_objects, process_group, rank, share_of_batch, world_size
+from vtlearn.train.distributed import gather_objects, process_group, rank, world_size
 from vtlearn.train.evaluate import CALIBRATION_BINS, Evaluation, Tally, evaluation_mode, evaluation_row
 from vtlearn.train.loop import explain_memory
 from vtlearn.train.views import SeveralViews
@@ -76,6 +76,10 @@ class ViewsDataset(Dataset[Mapping[str, Any]]):
             "label": self.classes[label],
             "path": str(record.path),
         }
+
+    def batch(self, part: Part) -> dict[str, Any]:
+        """All views of a part's clips, see :class:`vtlearn.data.batches.ClipSource`."""
+        return collate_views([self[key.clip] for key in part.keys])
 
 
 def collate_views(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -263,12 +267,10 @@ def evaluate_trained(
                 model = SeveralViews(trained.model, chosen, at_once=at_once)
                 for batch in listed_batches(
                     dataset,
-                    len(dataset),
                     batch_size=batch_size,
                     num_workers=workers,
                     rank=rank(),
                     world_size=world_size(),
-                    collate=collate_views,
                 ):
                     skipped += batch["skipped"]
                     if "clip" in batch and not batch.get("filler"):

@@ -12,7 +12,7 @@ from vtlearn.errors import require_positive
 from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.memory import TrainingMemory, training_memory
 from vtlearn.runs.profile import Profile, profile_steps
-from vtlearn.runs.training import TrainingRun, TrainingSettings
+from vtlearn.runs.training import Subject, TrainingRun, TrainingSettings
 from vtlearn.runtime import choose_device
 
 
@@ -76,7 +76,7 @@ def profile_training(
         VtlearnError: whatever cannot be, as in training.
     """
     require_positive(steps=steps)
-    run = TrainingRun(settings, choose_device(settings.device))
+    run = TrainingRun(Subject(settings), choose_device(settings.device))
     predicted = training_memory(
         run.config,
         max(1, settings.settled_recipe.batch_size // settings.accumulate),

@@ -13,8 +13,8 @@ from vtlearn.data.transforms import Normalise
 from vtlearn.errors import CheckpointError
 from vtlearn.models import ViTConfig, load_published
 from vtlearn.models.cost import input_shape
-from vtlearn.runs.batches import normaliser
 from vtlearn.runs.card import Card, rebuild
+from vtlearn.runs.clips import normaliser
 from vtlearn.runs.folder import ABOUT
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.train.checkpoint import SUMS, Checkpoint, best_checkpoint, list_checkpoints, load_checkpoint

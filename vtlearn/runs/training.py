@@ -9,22 +9,23 @@ import signal
 import statistics
 import time
 import tomllib
+import types
 import typing
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from vtlearn.data.batches import Batches, listed_batches
 from vtlearn.data.kinetics import ClipSet, split_by_source
-from vtlearn.data.loader import ClipDataset
 from vtlearn.data.manifest import read_usable_clips
+from vtlearn.data.prefetch import prefetched
 from vtlearn.data.sources import find_records, only_labelling
 from vtlearn.errors import (
     ArgumentError,
@@ -40,16 +41,8 @@ from vtlearn.models import ViTConfig, build_model, init_from_image
 from vtlearn.models.catalogue import override, preset
 from vtlearn.models.classifier import Classifier, VideoClassifier, count_parameters
 from vtlearn.models.small_start import start_positions, start_times, start_weights
-from vtlearn.runs.batches import (
-    StepBatches,
-    clips_digest,
-    evaluation_transform,
-    first_readable,
-    frame_sampler,
-    listed_batches,
-    normaliser,
-    training_transform,
-)
+from vtlearn.runs.card import Card
+from vtlearn.runs.clips import FileClips, RunClips, normaliser
 from vtlearn.runs.folder import (
     ABOUT,
     METRICS,
@@ -57,6 +50,7 @@ from vtlearn.runs.folder import (
     JsonLog,
     Log,
     TensorBoardLog,
+    git_commit,
     read_run,
     start_run,
     stop_on_signal,
@@ -82,10 +76,10 @@ from vtlearn.train.distributed import (
     world_size,
 )
 from vtlearn.train.ema import WeightAverage
-from vtlearn.train.evaluate import evaluate, evaluation_row
+from vtlearn.train.evaluate import Evaluation, evaluate, evaluation_row
 from vtlearn.train.loop import Step, gradient_scaler, train_steps
 from vtlearn.train.mix import MixClips
-from vtlearn.train.optim import Schedule, describe_schedule, step_schedule, warmup_cosine
+from vtlearn.train.optim import describe_schedule
 from vtlearn.train.recipes import Recipe, recipe
 
 TRAINING_ROOT = Path("results/training")
@@ -203,6 +197,14 @@ class TrainingSettings:
             raise ArgumentError("model", None, "a preset; `vtlearn models` lists them")
         return cls(**here, changes=changes)
 
+    def with_changes(self, **values: Any) -> TrainingSettings:
+        """The same settings with some set anew, by their flat names; errors as for :meth:`from_flat`.
+
+        >>> TrainingSettings(model="vtn_samples").with_changes(batch_size=8).settled_recipe.batch_size
+        8
+        """
+        return self.from_flat(self.flat() | values)
+
     def flat(self) -> dict[str, Any]:
         """Back from :meth:`from_flat`, as JSON gives it."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -219,7 +221,7 @@ class TrainingSettings:
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """``value`` as the setting's type has it, or an error that names the setting."""
     arguments = typing.get_args(kind)
-    choices = arguments if type(None) in arguments else (kind,)
+    choices = arguments if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
     for choice in choices:
         origin = typing.get_origin(choice) or choice
         if origin is type(None) and value is None:
@@ -280,8 +282,9 @@ def training_clips(settings: TrainingSettings) -> ClipSet:
     return clips
 
 
-def configured(settings: TrainingSettings, num_classes: int) -> Any:
-    """The model's configuration: the preset's, at the recipe's size, with the run's options.
+def configured(settings: TrainingSettings, num_classes: int | None) -> Any:
+    """The model's configuration: the preset's, at the recipe's size, with the run's options; None leaves the
+    preset's classes.
 
     Raises:
         ArgumentError: no such field, or values that cannot be.
@@ -293,11 +296,12 @@ def configured(settings: TrainingSettings, num_classes: int) -> Any:
     if dataclasses.is_dataclass(inner):
         known |= {each.name for each in dataclasses.fields(inner)}
     wanted: dict[str, Any] = {
-        "num_classes": num_classes,
         "image_size": chosen.crop,
         "num_frames": chosen.num_frames,
         "drop_path": chosen.drop_path,
     }
+    if num_classes is not None:
+        wanted["num_classes"] = num_classes
     if settings.recompute:
         require(
             "checkpointing" in known,
@@ -354,33 +358,36 @@ def start_from(model: VideoClassifier, where: str) -> list[str]:
     return fresh
 
 
-def chosen_schedule(settings: TrainingSettings, steps_per_epoch: int) -> tuple[Schedule, int]:
-    """The recipe's schedule and the number of steps; both stretched or shrunk where ``steps`` is set."""
-    chosen = settings.settled_recipe
-    if settings.steps is None:
-        return chosen.build_schedule(steps_per_epoch), chosen.total_steps(steps_per_epoch)
-    total = settings.steps
-    share = total / chosen.epochs
-    warmup = min(round(chosen.warmup_epochs * share), max(total - 1, 0))
-    if chosen.milestones:
-        milestones = sorted({max(1, round(epoch * share)) for epoch in chosen.milestones})
-        return partial(step_schedule, milestones=milestones, warmup_steps=warmup), total
-    return partial(warmup_cosine, total_steps=total, warmup_steps=warmup), total
+# ------------------------------------------------------------------------------------------------- the run
 
 
 @dataclass(frozen=True)
-class Prepare:
-    """A batch of bytes to what the model takes, on the device: normalised, and mixed where told so."""
+class Subject:
+    """What a run trains, and on what: a model of the catalogue with one head, on clips read from their files.
 
-    normalise: Any
-    mix: MixClips | None = None
+    Whoever trains something else (a comparison's contestant, an image model) hands over another subject; the
+    run is the same.
 
-    def __call__(self, batch: Mapping[str, Any]) -> Any:
-        ready = {**batch, "clip": self.normalise(batch["clip"])}
-        return ready if self.mix is None else self.mix(ready)
+    Attributes:
+        settings: of the run.
+        several: whether the model has a head for each labelling.
+    """
 
+    settings: TrainingSettings
+    several: ClassVar[bool] = False
 
-# ------------------------------------------------------------------------------------------------- the run
+    def clips(self) -> RunClips:
+        """The clips, with their labellings."""
+        return FileClips(training_clips(self.settings), self.settings.settled_recipe, self.settings.seed)
+
+    def model(self, num_classes: Mapping[str, int]) -> nn.Module:
+        """The model on its start, on the CPU."""
+        (count,) = num_classes.values()
+        return build(self.settings, count)
+
+    def start(self) -> str:
+        """Where its weights begin, in words."""
+        return "fresh weights" if self.settings.start is None else f"the model {self.settings.start}"
 
 
 @dataclass
@@ -388,28 +395,24 @@ class TrainingRun:
     """A run that is ready to go: its clips are found, its model is built, nothing is written yet.
 
     Args:
-        settings: what to train, and how.
+        subject: what to train, and on what.
         device: where.
     """
 
-    settings: TrainingSettings
+    subject: Subject
     device: torch.device
 
     def __post_init__(self) -> None:
+        self.settings = self.subject.settings
         chosen = self.settings.settled_recipe
-        clips = training_clips(self.settings)
-        ((self.labelling, names),) = clips.class_names.items()
-        self.class_names = tuple(names)
-        self.left_out = list(clips.left_out)
-        self.train, self.val = clips.split("train"), clips.split("val")
-        frames, stride = chosen.num_frames, chosen.frame_stride
-        first_readable(self.train, frame_sampler(frames, stride, random=False), "training")
-        if self.val:
-            first_readable(self.val, frame_sampler(frames, stride, random=False), "validation")
-        self.digest = clips_digest(self.train)
+        self.clips = self.subject.clips()
+        self.clips.check()
+        self.class_names = {name: tuple(each) for name, each in self.clips.class_names.items()}
+        self.deciding = self.settings.deciding() | self.clips.deciding()
+        counts = {name: len(each) for name, each in self.class_names.items()}
 
-        inner = build(self.settings, len(self.class_names)).to(self.device).train()
-        self.config = inner.config
+        inner = self.subject.model(counts).to(self.device).train()
+        self.config: Any = inner.config
         self.average = WeightAverage(inner, self.settings.ema) if self.settings.ema is not None else None
         model: nn.Module = inner
         if self.settings.compile:
@@ -419,40 +422,57 @@ class TrainingRun:
         self.model = across_processes(model, self.device)
         self.optimizer = chosen.build_optimizer(inner)
         self.scaler = gradient_scaler(self.device, self.settings.precision)
-        self.batches = StepBatches(
-            ClipDataset(
-                self.train,
-                frame_sampler(frames, stride, random=True),
-                transform=training_transform(chosen, clips.class_names),
-                random=True,
-                seed=self.settings.seed,
-            ),
-            batch_size=chosen.batch_size,
+        self.batches = Batches(
+            self.clips.shown("train", random=True),
+            self.clips.order(),
             accumulate=self.settings.accumulate,
-            seed=self.settings.seed,
             num_workers=self.settings.workers,
             rank=rank(),
             world_size=world_size(),
             pin_memory=self.device.type == "cuda",
         )
-        self.schedule, self.steps = chosen_schedule(self.settings, self.batches.steps_per_epoch)
-        normalise = normaliser(chosen.mean, chosen.std)
+        self.steps_per_epoch = self.clips.order().steps_per_epoch
+        self.schedule, self.steps = chosen.build_schedule(self.steps_per_epoch, self.settings.steps)
         mix = None
         if chosen.mixup_alpha > 0 or self.settings.cutmix_alpha > 0:
             alphas = {"mixup_alpha": chosen.mixup_alpha, "cutmix_alpha": self.settings.cutmix_alpha}
-            mix = MixClips(len(self.class_names), **alphas)
-        self.prepare, self.prepare_val = Prepare(normalise, mix), Prepare(normalise)
+            mix = MixClips(counts if self.subject.several else next(iter(counts.values())), **alphas)
+        self.mix, self.normalise = mix, normaliser(chosen.mean, chosen.std)
         self.last_metrics: dict[str, float] = {}
         self.trained_positions = 0  # frame indices 0 … trained_positions − 1 have occurred
+        self.commit = git_commit(Path(__file__).parent)
+
+    def prepare(self, batch: Mapping[str, Any]) -> Any:
+        """A training batch of bytes to what the model takes, on the device: normalised, mixed if so told."""
+        ready = self.prepare_shown(batch)
+        return ready if self.mix is None else self.mix(ready)
+
+    def prepare_shown(self, batch: Mapping[str, Any]) -> Any:
+        """The same for a batch that is only looked at."""
+        return self.clips.ready({**batch, "clip": self.normalise(batch["clip"])})
 
     @property
-    def deciding(self) -> dict[str, Any]:
-        """What must agree when the run goes on."""
-        return self.settings.deciding() | {
-            "clips_sha256": self.digest,
-            "labelling": self.labelling,
-            "class_names": list(self.class_names),
-        }
+    def shown_model(self) -> nn.Module:
+        """What is evaluated: the averaged weights where there are any."""
+        return self.average.module if self.average is not None else unwrap(self.model)
+
+    def card(self) -> Card:
+        """What the checkpoint must remember beside weights."""
+        chosen, pixels = self.settings.settled_recipe, self.normalise
+        return Card(
+            preset=self.settings.model,
+            class_names=self.class_names,
+            several=self.subject.several,
+            mean=pixels.mean,
+            std=pixels.std,
+            num_frames=chosen.num_frames,
+            frame_stride=chosen.frame_stride,
+            short_side=max(chosen.short_side[0], chosen.crop),
+            crop=chosen.crop,
+            trained_positions=self.trained_positions,
+            start=self.subject.start(),
+            commit=self.commit,
+        )
 
     def saved(self, folder: Path) -> Checkpoint | None:
         """The run's newest checkpoint, checked against what is asked for now.
@@ -477,17 +497,18 @@ class TrainingRun:
             ema=self.average.module if self.average is not None else None,
             random_state=rank() <= len(saved.other_random),
         )
-        self.last_metrics = {name: value for name, value in saved.metrics.items() if name in _EVALUATED}
-        self.trained_positions = (saved.sampler or {}).get("trained_positions", 0)
+        self.last_metrics = {name: value for name, value in saved.metrics.items() if name.startswith("val_")}
+        self.trained_positions = Card.of(saved).trained_positions or 0
         return saved.step
 
-    def save(self, folder: Path, step: int, lost: list[str]) -> None:
+    def save(self, folder: Path, step: int) -> None:
         """Write a checkpoint of this step; all processes take part, the first one writes."""
         states = random_states_of_all()
         self.trained_positions = max(gather_objects(self.trained_positions))
         if rank() != 0:
             return
-        per_epoch = self.batches.steps_per_epoch
+        epoch, within = divmod(step, self.steps_per_epoch)
+        lost = sorted(self.batches.skipped)
         save_checkpoint(
             step_folder(folder / CHECKPOINTS, step),
             step=step,
@@ -499,43 +520,45 @@ class TrainingRun:
             schedule=describe_schedule(self.schedule),
             scaler=self.scaler if self.scaler.is_enabled() else None,
             ema=self.average.module if self.average is not None else None,
-            sampler={
-                "epoch": step // per_epoch,
-                "step": step % per_epoch,
-                "could_not_be_read": lost,
-                "trained_positions": self.trained_positions,
-            },
+            sampler={"epoch": epoch, "step": within, "could_not_be_read": lost},
             metrics=self.last_metrics,
+            card=self.card().as_dict(),
             other_random_states=states[1:],
         )
         prune_checkpoints(folder / CHECKPOINTS, keep_last=self.settings.keep_last, keep_best=BEST_BY)
 
-    def evaluate(self) -> dict[str, float]:
-        """Look at every validation clip once, with the averaged weights where there are any."""
-        chosen = self.settings.settled_recipe
-        dataset = ClipDataset(
-            self.val,
-            frame_sampler(chosen.num_frames, chosen.frame_stride, random=False),
-            transform=evaluation_transform(chosen),
-        )
+    def measure(
+        self, split: str, change: Callable[[Iterable[Any]], Iterator[Any]] = iter
+    ) -> dict[str, Evaluation]:
+        """Every clip of a split once, for each labelling; ``change`` may alter the batches (a control)."""
         batches = listed_batches(
-            dataset,
-            len(dataset),
-            batch_size=max(1, chosen.batch_size // self.settings.accumulate // world_size()),
+            self.clips.shown(split, random=False),
+            batch_size=max(
+                1, self.settings.settled_recipe.batch_size // self.settings.accumulate // world_size()
+            ),
             num_workers=self.settings.workers,
             rank=rank(),
             world_size=world_size(),
         )
-        ((_, found),) = evaluate(
-            self.average.module if self.average is not None else unwrap(self.model),
-            (batch for batch in batches if "clip" in batch),
+        return evaluate(
+            self.shown_model,
+            change(batch for batch in batches if "clip" in batch),
             device=self.device,
             precision=self.settings.precision,
-            prepare=self.prepare_val,
-        ).items()
-        row = evaluation_row(found)
-        self.last_metrics = {name: float(row[name.removeprefix("val_")]) for name in _EVALUATED}
-        return self.last_metrics
+            prepare=self.prepare_shown,
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """Look at every validation clip once: each rate, its mean where there are several labellings."""
+        rows = {name: evaluation_row(each) for name, each in self.measure("val").items()}
+        found = {
+            name: statistics.fmean(float(row[name.removeprefix("val_")]) for row in rows.values())
+            for name in _EVALUATED
+        }
+        if len(rows) > 1:
+            found |= {f"{BEST_BY}_{name}": float(row["top1"]) for name, row in rows.items()}
+        self.last_metrics = found
+        return found
 
     def noted(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The same batches; how far their frame indices reach is remembered."""
@@ -548,7 +571,7 @@ class TrainingRun:
         """The loop from a step on; the caller saves, evaluates and stops."""
         for step in train_steps(
             self.model,
-            self.noted(self.batches(start, self.steps)),
+            prefetched(self.noted(self.batches(start, self.steps)), self.device),
             optimizer=self.optimizer,
             loss_fn=self.settings.settled_recipe.build_loss(),
             schedule=self.schedule,
@@ -567,44 +590,57 @@ class TrainingRun:
             yield step
 
 
+Watch = Callable[[Mapping[str, Any]], bool | None]
+"""Called with each step's row of numbers; answers True where the run should save and stop."""
+
+
 def train(
-    settings: TrainingSettings,
+    settings: TrainingSettings | Subject,
     folder: Path,
     *,
     resume: bool = False,
     quiet: bool = False,
+    watch: Watch = lambda row: None,
+    finish: Callable[[TrainingRun, dict[str, Any]], None] = lambda run, summary: None,
 ) -> dict[str, Any]:
     """Train to the end, or go on where a run was stopped; one process of one or of many.
 
     Args:
-        settings: what to train, and how.
+        settings: what to train, and how; or another subject than a model on clips from files.
         folder: the run's; new, or one to go on with.
         resume: go on.
         quiet: no progress bar.
+        watch: sees each step's numbers, and may ask to stop.
+        finish: called in every process with the trained run and its summary, once it is done.
 
     Returns:
         the run's summary, as it is also written to ``result.json``.
 
     Raises:
-        Stopped: asked to stop (SIGTERM or Ctrl-C); a checkpoint was saved first.
+        Stopped: asked to stop (SIGTERM, Ctrl-C or ``watch``); a checkpoint was saved first.
         VtlearnError: whatever cannot be; nothing is overwritten.
     """
-    exists = (folder / ABOUT).is_file()
+    subject = settings if isinstance(settings, Subject) else Subject(settings)
+    settings, exists = subject.settings, has_begun(folder)
     if exists and not resume:
         raise ArgumentError("run", str(folder), "a new name, or go on with it: --resume")
     if resume and not exists:
         raise ArgumentError("run", str(folder), "a run to go on with; there is none")
     with process_group(choose_device(settings.device)) as device:
-        run = TrainingRun(settings, device)
+        run = TrainingRun(subject, device)
         saved = run.saved(folder) if resume else None
         barrier()  # nobody writes before everybody has looked
         start = run.restore(saved) if saved is not None else 0
         if start == run.steps and (folder / RESULT).is_file():
-            return dict(json.loads((folder / RESULT).read_text(encoding="utf-8")))
-        if rank() == 0:
-            start_run(folder.parent, folder.name, settings.flat() if not exists else read_run(folder).config)
-        with _logs(folder, start, settings.tensorboard) as logs:
-            return _steps(run, folder, start, logs, quiet)
+            summary = dict(json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        else:
+            if rank() == 0:
+                config = read_run(folder).config if exists else settings.flat()
+                start_run(folder.parent, folder.name, config)
+            with _logs(folder, start, settings.tensorboard) as logs:
+                summary = _steps(run, folder, start, logs, quiet, watch)
+        finish(run, summary)
+        return summary
 
 
 @contextmanager
@@ -622,8 +658,10 @@ def _logs(folder: Path, start: int, tensorboard: bool) -> Iterator[list[Log]]:
             log.close()
 
 
-def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: bool) -> dict[str, Any]:
-    settings, per_epoch = run.settings, run.batches.steps_per_epoch
+def _steps(
+    run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: bool, watch: Watch
+) -> dict[str, Any]:
+    settings, per_epoch = run.settings, run.steps_per_epoch
     save_every = settings.save_every or per_epoch
     evaluate_every = settings.evaluate_every or per_epoch
     recent: deque[Step] = deque(maxlen=20)
@@ -636,6 +674,9 @@ def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: b
         disable=quiet or rank() != 0,
         dynamic_ncols=True,
     )
+    val_clips, evaluated = run.clips.count("val"), list(_EVALUATED)
+    if len(run.class_names) > 1:
+        evaluated += [f"{BEST_BY}_{labelling}" for labelling in run.class_names]
     began = time.perf_counter()
     with stop_on_signal(signal.SIGTERM, signal.SIGINT) as stop, bar:
         for step in run.go(start):
@@ -656,19 +697,20 @@ def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: b
                 "nonfinite": step.nonfinite,
             }
             last = step.step == run.steps
-            if run.val and (last or step.step % evaluate_every == 0):
+            if val_clips and (last or step.step % evaluate_every == 0):
                 row |= run.evaluate()
             else:
-                row |= dict.fromkeys(_EVALUATED)
+                row |= dict.fromkeys(evaluated)
             for log in logs:
                 log.write(row)
             bar.update()
             top1 = run.last_metrics.get(BEST_BY)
             told = f", val {100 * top1:.1f} %" if top1 is not None else ""
             bar.set_postfix_str(f"loss {step.loss:.3f}, lr {step.lr:.2g}, {rate:.1f} clips/s{told}")
-            stopping = anywhere(stop.requested, run.device) and not last
+            asked = watch(row) or stop.requested
+            stopping = anywhere(bool(asked), run.device) and not last
             if last or stopping or step.step % save_every == 0:
-                run.save(folder, step.step, sorted(run.batches.skipped))
+                run.save(folder, step.step)
             if stopping:
                 raise Stopped(
                     f"stopped after step {step.step} of {run.steps}, which is saved; "
@@ -682,7 +724,7 @@ def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: b
         "steps": run.steps,
         "epochs": run.steps / per_epoch,
         "parameters": count_parameters(unwrap(run.model)),
-        "clips": {"train": len(run.train), "val": len(run.val)},
+        "clips": {"train": run.clips.count("train"), "val": val_clips},
         "processes": world_size(),
         "device": str(run.device),
         "loss": recent[-1].loss if recent else None,
@@ -690,7 +732,7 @@ def _steps(run: TrainingRun, folder: Path, start: int, logs: list[Log], quiet: b
         "seconds": time.perf_counter() - began,
         "peak_memory_bytes": peak_memory_bytes(run.device),
         "could_not_be_read": sorted(run.batches.skipped),
-        "left_out": len(run.left_out),
+        "left_out": len(run.clips.left_out),
         **run.last_metrics,
     }
     if rank() == 0:

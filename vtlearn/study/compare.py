@@ -27,7 +27,7 @@ from vtlearn.files import write_json
 from vtlearn.models import build_model
 from vtlearn.runtime import choose_device, cpu_name
 from vtlearn.study.jobs import Job, run_jobs
-from vtlearn.study.protocol import Protocol, contestant
+from vtlearn.study.protocol import Protocol
 from vtlearn.study.report import write_report
 from vtlearn.study.start import ImageStart, fitting_config, read_image_start
 from vtlearn.train.checkpoint import save_checkpoint
@@ -256,17 +256,13 @@ def run_comparison(
     files, left_out = prepare_clips(comparison)
     comparison.save()
     digest = _digest(files)
-    image_labelling = next(iter(ClipMemory.load(files["train"]).class_names))
     shared = {"clips": files, "clips_digest": digest}
-    image = _job(comparison, "image_start", kind="image", image_labelling=image_labelling, **shared)
+    image = _job(comparison, "image_start", kind="image", **shared)
     contestants = [
         _job(
             comparison,
             name,
             kind="video",
-            preset=contestant(name).preset,
-            num_frames=comparison.protocol.frames_of(name),
-            learning_rate=comparison.protocol.learning_rate(name),
             image_weights=str(image.folder / "model" / "weights.safetensors"),
             read_test=read_test,
             **({} if start is None else _fitting(comparison.protocol, name, start)),
@@ -298,7 +294,7 @@ def _fitting(protocol: Protocol, name: str, start: ImageStart) -> dict[str, Any]
     """What a contestant's job is told of the image ViT it starts from."""
     frames = protocol.frames_of(name)
     config = fitting_config(name, start.config, image_size=protocol.image_size, num_frames=frames)
-    return {"config": asdict(config), "pixels": asdict(start.pixels)}
+    return {"config": asdict(config), "pixels": asdict(start.pixels), "origin": start.origin}
 
 
 def _place(start: ImageStart, image: Job) -> None:

@@ -164,27 +164,6 @@ def tell(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
 
-class StopRequest:
-    """Turns SIGTERM into a flag that a loop looks at between two steps.
-
-    >>> request = StopRequest()
-    >>> request.is_set
-    False
-    """
-
-    def __init__(self) -> None:
-        self.is_set = False
-
-    def listen(self) -> StopRequest:
-        """Begin to listen; SIGINT is left to the process that started this one."""
-        signal.signal(signal.SIGTERM, self._set)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return self
-
-    def _set(self, *_: object) -> None:
-        self.is_set = True
-
-
 def read_job(arguments: Sequence[str]) -> dict[str, Any]:
     """The settings of the job file named on the command line."""
     if len(arguments) != 1:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
+from vtlearn.runs.training import TrainingSettings
 
 SEARCHED_RATES = (1e-3, 2e-3, 4e-3)
 """The three learning rates that every contestant was tried with."""
@@ -100,6 +102,8 @@ class Protocol:
         seed: of the weights, the order of the clips and the augmentation.
         precision: "float32", or an autocast precision.
         learning_rates: learning rate of each contestant; the recorded search's choice if not given.
+        training: further settings of every contestant's run, by the names that ``vtlearn train`` has for
+            them (accumulate, workers, recompute, ema, mixup_alpha, randaugment …).
     """
 
     models: tuple[str, ...] = tuple(each.name for each in CONTESTANTS)
@@ -119,6 +123,7 @@ class Protocol:
     seed: int = 0
     precision: str = "float32"
     learning_rates: dict[str, float] | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(len(self.models) > 0, "models", self.models, "at least one contestant")
@@ -138,7 +143,8 @@ class Protocol:
         most = max(self.frames_of(name) for name in self.models)
         if most > self.stored_frames:
             raise ArgumentError("num_frames", most, f"at most stored_frames = {self.stored_frames}")
-        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        for name in self.models if self.learning_rates is not None else ():
+            self.settings(name)  # what cannot be is refused here, before any work
 
     @classmethod
     def default(cls) -> Protocol:
@@ -189,6 +195,50 @@ class Protocol:
         run."""
         return replace(self, learning_rates={name: self.learning_rate(name) for name in self.models})
 
+    def settings(self, name: str) -> TrainingSettings:
+        """A contestant's run, as ``vtlearn train`` would be told.
+
+        >>> found = Protocol.default().settings("vivit")
+        >>> found.model, found.steps, found.settled_recipe.num_frames
+        ('vivit_samples', 2200, 16)
+        """
+        return self._settings(
+            model=contestant(name).preset,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate(name),
+            num_frames=self.frames_of(name),
+            precision=self.precision,
+            evaluate_every=self.evaluate_every,
+            **self.training,
+        )
+
+    def image_settings(self) -> TrainingSettings:
+        """The run of the image model that all contestants start from."""
+        return self._settings(
+            model="vit_samples",
+            steps=self.image_steps,
+            batch_size=self.image_batch_size,
+            learning_rate=self.image_learning_rate,
+            num_frames=1,
+            precision=self.precision,
+        )
+
+    def _settings(self, **own: Any) -> TrainingSettings:
+        shared = {
+            "recipe": "comparison",
+            "crop": self.image_size,
+            "short_side": [self.image_size] * 2,
+            "warmup_steps": self.warmup_steps,
+            "weight_decay": self.weight_decay,
+            "clip_norm": self.clip_norm,
+            "shift": self.shift,
+            "seed": self.seed,
+            "save_every": self.evaluate_every,
+            "keep_last": 1,
+        }
+        return TrainingSettings.from_flat(shared | own)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
@@ -200,7 +250,7 @@ class Protocol:
         >>> Protocol.from_dict(Protocol.quick().as_dict()) == Protocol.quick()
         True
         """
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         unknown = sorted(set(values) - known)
         require(not unknown, "protocol", unknown, f"made of {sorted(known)}")
         return cls(**{**values, "models": tuple(values["models"])})
@@ -218,8 +268,9 @@ def choose_protocol(
     steps: int | None = None,
     batch_size: int | None = None,
     image_size: int | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> Protocol:
-    """A protocol by name with what a user asked for.
+    """A protocol by name with what a user asked for; ``training`` is :attr:`Protocol.training`.
 
     >>> choose_protocol(models="vtn, vivit", steps=7).models
     ('vtn', 'vivit')
@@ -230,7 +281,7 @@ def choose_protocol(
     require_one_of("recipe", recipe, list(RECIPES))
     protocol = RECIPES[recipe]()
     asked = {"steps": steps, "batch_size": batch_size, "image_size": image_size}
-    changes: dict[str, Any] = {"seed": seed} | {
+    changes: dict[str, Any] = {"seed": seed, "training": dict(training or {})} | {
         key: value for key, value in asked.items() if value is not None
     }
     if models is not None:

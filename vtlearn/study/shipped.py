@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from vtlearn.data.memory import ClipMemory, TrainingBatches, decode_clips
+from vtlearn.data.batches import Batches, Endless
+from vtlearn.data.memory import PIXELS, ClipMemory, MemoryClips, decode_clips
 from vtlearn.data.sources import find_records
 from vtlearn.data.synthetic import bundled_samples
+from vtlearn.data.transforms import Compose
 from vtlearn.errors import DataError, require, require_one_of
-from vtlearn.models import build_model, model_config
+from vtlearn.runs.card import Card, rebuild
+from vtlearn.runs.clips import augmentation
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runtime import choose_device
-from vtlearn.study.protocol import Protocol, contestant
+from vtlearn.study.protocol import Protocol
 from vtlearn.train.checkpoint import Checkpoint, load_checkpoint
 from vtlearn.train.loop import Step, train_steps
 from vtlearn.train.losses import multi_head_loss
-from vtlearn.train.optim import adamw, warmup_cosine
+from vtlearn.train.optim import adamw
 
 SHIPPED = {
     "image_start": "the image ViT, trained on single frames, that every model of the comparison started from",
@@ -78,7 +80,7 @@ def load_shipped(name: str) -> nn.Module:
     (['appearance', 'motion'], 16)
     """
     saved = read_shipped(name)
-    model = _model_of(saved)
+    model = model_of(saved)
     saved.restore(model)
     return model.eval()
 
@@ -159,37 +161,37 @@ def go_on(name: str, clips: ClipMemory, *, num_steps: int, seed: int | None = No
     protocol = Protocol.from_dict(saved.settings["protocol"])
     left = protocol.steps - saved.step
     require(0 < num_steps <= left, "num_steps", num_steps, f"1 to {left}, the steps the run had left")
-    model = _model_of(saved)
+    model = model_of(saved)
     optimizer = adamw(model, saved.settings["learning_rate"], weight_decay=protocol.weight_decay)
     saved.restore(model, optimizer=optimizer)
-    batches = TrainingBatches(
-        clips,
-        batch_size=protocol.batch_size,
-        num_frames=protocol.frames_of(saved.model_name),
-        shift=protocol.shift,
-        seed=protocol.seed if seed is None else seed,
+    settings = protocol.settings(saved.model_name)
+    if seed is not None:
+        settings = settings.with_changes(seed=seed)
+    recipe = settings.settled_recipe
+    drawn = MemoryClips(
+        clips, recipe.num_frames, Compose(augmentation(recipe, clips.class_names)), seed=settings.seed
     )
+    batches = Batches(drawn, Endless(len(clips), recipe.batch_size, settings.seed))
     until = saved.step + num_steps
     steps = train_steps(
         model.train(),
         batches(saved.step, until),
         optimizer=optimizer,
         loss_fn=multi_head_loss,
-        schedule=partial(warmup_cosine, total_steps=protocol.steps, warmup_steps=protocol.warmup_steps),
+        schedule=recipe.build_schedule(batches.order.steps_per_epoch, protocol.steps)[0],
         steps=until,
         start=saved.step,
         device=choose_device("cpu"),
         precision=protocol.precision,
         clip_norm=protocol.clip_norm,
+        prepare=lambda batch: {**batch, "clip": PIXELS(batch["clip"])},
         seed=protocol.seed,
     )
     return Continuation(model=model, step=saved.step, steps=iter(steps))
 
 
-def _model_of(saved: Checkpoint) -> Any:
-    is_image = saved.model_name == "vit_samples"
-    preset = saved.model_name if is_image else contestant(saved.model_name).preset
-    trunk = build_model(type(model_config(preset))(**saved.config))
-    if is_image:
-        return trunk
-    return SeveralHeads(trunk, {name: len(each) for name, each in saved.settings["class_names"].items()})
+def model_of(saved: Checkpoint) -> Any:
+    """A fresh model for a checkpoint of a comparison: the image model, or a trunk with all its heads."""
+    if saved.model_name == "vit_samples":
+        return rebuild(saved.model_name, saved.config)
+    return Card.of(saved).rebuild(saved.config)

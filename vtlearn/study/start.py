@@ -23,6 +23,7 @@ from vtlearn.models import (
     load_published,
     model_config,
 )
+from vtlearn.runs.card import Card
 from vtlearn.study.protocol import contestant
 from vtlearn.train.checkpoint import FACTS, load_checkpoint
 
@@ -73,7 +74,9 @@ def read_image_start(where: str) -> ImageStart:
         except TypeError:
             raise CheckpointError(f"{where}: holds {saved.model_name!r}, no image ViT") from None
         saved.restore(model)
-        pixels = Normalise.named("timesformer")  # what our own image models are trained with
+        pixels = Normalise.named("timesformer")  # what our own image models are trained with, unless they say
+        if saved.card is not None:
+            pixels = Card.of(saved).normalise
         return ImageStart(
             config=model.config, weights=model.state_dict(), pixels=pixels, origin=f"the checkpoint {where}"
         )
@@ -88,6 +91,11 @@ def read_image_start(where: str) -> ImageStart:
         pixels=Normalise(found.pixel_mean, found.pixel_std),
         origin=f"the published weights {where}",
     )
+
+
+def contestant_kind(name: str) -> type[Any]:
+    """The kind of configuration that a contestant has at an image ViT's size."""
+    return type(model_config(contestant(name).published))
 
 
 def fitting_config(name: str, image: ViTConfig, *, image_size: int, num_frames: int) -> Any:

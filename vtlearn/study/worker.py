@@ -1,281 +1,213 @@
-"""One job of the comparison in a process of its own: train the image model, or train and test one
-contestant."""
+"""One job of the comparison in a process of its own: a run like any other, then what only a comparison asks."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from safetensors.torch import load_file
-from torch import nn
 
-from vtlearn.data.memory import PIXELS, ClipMemory, TrainingBatches, evaluation_batches
-from vtlearn.data.transforms import Normalise
 from vtlearn.errors import VtlearnError
 from vtlearn.files import write_json
-from vtlearn.models import build_model, count_parameters, create_model, init_from_image, model_config
+from vtlearn.models import build_model, init_from_image
+from vtlearn.models.catalogue import override
 from vtlearn.models.cost import model_cost
 from vtlearn.models.small_start import start_positions, start_times, start_weights
+from vtlearn.runs.clips import StoredClips, StoredFrames
+from vtlearn.runs.folder import METRICS, read_metrics
 from vtlearn.runs.heads import SeveralHeads
-from vtlearn.runtime import choose_device, peak_memory_bytes, seed_everything
+from vtlearn.runs.training import Subject, TrainingRun, Watch, configured, has_begun, train
+from vtlearn.runtime import seed_everything
 from vtlearn.study.controls import CONTROLS
-from vtlearn.study.jobs import StopRequest, read_job, tell
+from vtlearn.study.jobs import read_job, tell
 from vtlearn.study.pairs import pair_accuracy
-from vtlearn.study.protocol import Protocol, contestant
-from vtlearn.train.checkpoint import latest_checkpoint, prune_checkpoints, save_checkpoint, step_folder
-from vtlearn.train.evaluate import Evaluation, evaluate
-from vtlearn.train.loop import train_steps
-from vtlearn.train.losses import multi_head_loss
-from vtlearn.train.optim import adamw, warmup_cosine
+from vtlearn.study.protocol import Protocol
+from vtlearn.study.start import contestant_kind
+from vtlearn.train.checkpoint import save_checkpoint
+from vtlearn.train.distributed import rank
+from vtlearn.train.evaluate import Evaluation
+
+RUN = "run"
+"""The folder of a job's training run, beside its result."""
 
 _WARM_STEPS = 10  # left out of time and throughput: caches and allocators fill
-_EVALUATION_BATCH = 16
-_STOPPED = 3  # exit code of a job that was asked to stop and has saved
 
 
-def image_batches(batches: TrainingBatches, labelling: str) -> Any:
-    """Batches of single frames ``(B, C, H, W)`` with one labelling, from batches of one-frame clips."""
+@dataclass(frozen=True)
+class Contestant(Subject):
+    """A model of the comparison: one trunk from the common start, a head for each labelling, stored clips."""
 
-    def take(start: int, steps: int) -> Any:
-        for batch in batches(start, steps):
-            yield {
-                "clip": batch["clip"][:, 0],
-                "labels": {labelling: batch["labels"][labelling]},
-                "path": batch["path"],
-            }
+    job: Mapping[str, Any]
+    several: ClassVar[bool] = True
 
-    return take
+    def clips(self) -> StoredClips:
+        """The clips that were decoded once for all contestants."""
+        return StoredClips(*self._stored())
 
+    def _stored(self) -> tuple[Any, ...]:
+        settings = self.settings
+        return self.job["clips"], self.job["clips_digest"], settings.settled_recipe, settings.seed
 
-def build(job: dict[str, Any], protocol: Protocol, num_classes: dict[str, int]) -> SeveralHeads:
-    """The job's model with its heads, on its start."""
-    seed_everything(protocol.seed)
-    if "config" in job:
-        trunk = build_model(type(model_config(contestant(job["name"]).published))(**job["config"]))
-        init_from_image(trunk, load_file(job["image_weights"]))
+    def model(self, num_classes: Mapping[str, int]) -> SeveralHeads:
+        """The model with its heads, on the image model's weights."""
+        seed_everything(self.settings.seed)
+        weights = load_file(self.job["image_weights"])
+        if "config" in self.job:  # at the size of a given image ViT, which brings its own start
+            config = contestant_kind(self.job["name"])(**self.job["config"])
+            if self.settings.recompute:
+                config = override(config, checkpointing=True)
+            trunk = build_model(config)
+            init_from_image(trunk, weights)
+            return SeveralHeads(trunk, num_classes)
+        trunk = build_model(configured(self.settings, None))
+        start_weights(trunk)
+        init_from_image(trunk, weights)
+        start_times(trunk)
         return SeveralHeads(trunk, num_classes)
-    size = {"image_size": protocol.image_size}
-    if job["kind"] == "image":
-        trunk = create_model("vit_samples", **size)
+
+    def start(self) -> str:
+        """Where its weights begin, in words."""
+        return str(self.job.get("origin", "the image model trained on single frames"))
+
+
+class ImageModel(Contestant):
+    """The image model that all contestants start from, trained on single frames under the first labelling."""
+
+    def clips(self) -> StoredFrames:
+        """Single frames of the training clips."""
+        files, *rest = self._stored()
+        return StoredFrames({"train": files["train"]}, *rest)
+
+    def model(self, num_classes: Mapping[str, int]) -> SeveralHeads:
+        """A small ViT on the start that suits small models."""
+        seed_everything(self.settings.seed)
+        trunk = build_model(configured(self.settings, None))
         start_weights(trunk)
         start_positions(trunk, scale=0.5)
-    else:
-        size |= {} if job["preset"].startswith("frame_") else {"num_frames": job["num_frames"]}
-        trunk = create_model(job["preset"], **size)
-        start_weights(trunk)
-        init_from_image(trunk, load_file(job["image_weights"]))
-        start_times(trunk)
-    return SeveralHeads(trunk, num_classes)
+        return SeveralHeads(trunk, num_classes)
+
+    def start(self) -> str:
+        """Where its weights begin, in words."""
+        return "fresh weights"
 
 
-def run(job: dict[str, Any], stop: StopRequest) -> int:
-    """Train to the end, or until asked to stop; the result is written last, so that it says the job is
-    done."""
+def run(job: Mapping[str, Any], watch: Watch = lambda row: None) -> None:
+    """Train to the end, or until asked to stop; the result is written last, so that it says the job is done."""
     folder = Path(job["folder"])
     protocol = Protocol.from_dict(job["protocol"])
-    device = choose_device(job["device"])
-    train = ClipMemory.load(job["clips"]["train"])
     is_image = job["kind"] == "image"
-    labellings = [job["image_labelling"]] if is_image else list(train.class_names)
-    num_classes = {name: len(train.class_names[name]) for name in labellings}
-    model = build(job, protocol, num_classes).to(device)
-    baseline = peak_memory_bytes(device)
+    settings = protocol.image_settings() if is_image else protocol.settings(job["name"])
+    settings = settings.with_changes(device=job["device"], **job.get("pixels", {}))
+    recent: list[Mapping[str, Any]] = []
 
-    steps = protocol.image_steps if is_image else protocol.steps
-    batch_size = protocol.image_batch_size if is_image else protocol.batch_size
-    batches: Any = TrainingBatches(
-        train,
-        batch_size=batch_size,
-        num_frames=1 if is_image else job["num_frames"],
-        shift=protocol.shift,
-        seed=protocol.seed,
-        pixels=_pixels(job),
-    )
-    if is_image:
-        batches = image_batches(batches, labellings[0])
-    learning_rate = protocol.image_learning_rate if is_image else job["learning_rate"]
-    optimizer = adamw(model, learning_rate, weight_decay=protocol.weight_decay)
-    settings = {"protocol": protocol.as_dict(), "learning_rate": learning_rate, "clips": job["clips_digest"]}
+    def told(row: Mapping[str, Any]) -> bool | None:
+        recent.append(row)
+        if row["step"] % 10 == 0 or row["step"] == settings.steps:
+            every = {"loss": statistics.fmean(each["loss"] for each in recent[-10:])}
+            every |= {"clips": sum(each["clips"] for each in recent)}
+            every |= {"seconds": sum(each["seconds"] for each in recent)}
+            tell(step=row["step"], steps=settings.steps, **every)
+        return watch(row)
 
-    history: dict[str, Any] = {"loss_curve": [], "val_curve": [], "train_seconds": 0.0}
-    done = 0
-    saved = latest_checkpoint(folder / "steps", model_name=job["name"], settings=settings)
-    if saved is not None:
-        saved.restore(model, optimizer=optimizer)
-        done, history = saved.step, dict(saved.metrics["history"])
-
-    def save(step: int) -> None:
+    def finish(trained: TrainingRun, summary: dict[str, Any]) -> None:
+        result = _result(job, trained, summary, read_metrics(folder / RUN / METRICS))
+        if not is_image:
+            result |= {"multiply_adds": model_cost(trained.config).multiply_adds, **_measured(job, trained)}
+        if rank() != 0:
+            return
+        model: Any = trained.shown_model
         save_checkpoint(
-            step_folder(folder / "steps", step),
-            step=step,
-            model=model,
-            model_name=job["name"],
-            config=model.trunk.config,
-            settings=settings,
-            optimizer=optimizer,
-            metrics={"history": history},
+            folder / "model",
+            step=trained.steps,
+            model=model.trunk if is_image else model,
+            model_name="vit_samples" if is_image else job["name"],
+            config=trained.config,
+            settings=trained.deciding,
+            card=trained.card().as_dict(),
             random_state=False,
         )
-        prune_checkpoints(folder / "steps", keep_last=1)
+        write_json(folder / "result.json", result)
 
-    model.train()
-    warm_until = done + min(_WARM_STEPS, (steps - done) // 2)
-    recent, step_seconds = [], []
-    for step in train_steps(
-        model,
-        batches(done, steps),
-        optimizer=optimizer,
-        loss_fn=multi_head_loss,
-        schedule=partial(
-            warmup_cosine, total_steps=steps, warmup_steps=min(protocol.warmup_steps, steps // 2)
-        ),
-        steps=steps,
-        start=done,
-        device=device,
-        precision=protocol.precision,
-        clip_norm=protocol.clip_norm,
-        seed=protocol.seed,
-    ):
-        recent.append(step.loss)
-        step_seconds.append(step.seconds)
-        if step.step > warm_until:
-            history["train_seconds"] += step.seconds
-        if step.step % 10 == 0 or step.step == steps:
-            history["loss_curve"].append((step.step, statistics.fmean(recent)))
-            recent = []
-            tell(
-                step=step.step,
-                steps=steps,
-                loss=history["loss_curve"][-1][1],
-                clips=step.clips * len(step_seconds),
-                seconds=sum(step_seconds),
-            )
-        if not is_image and step.step % protocol.evaluate_every == 0 and step.step < steps:
-            history["val_curve"].append((step.step, _accuracies(_measure(model, job, "val", protocol))))
-            save(step.step)
-        if stop.is_set and step.step < steps:
-            save(step.step)
-            return _STOPPED
-    warm = step_seconds[warm_until - done :]
-    result: dict[str, Any] = {
+    subject = (ImageModel if is_image else Contestant)(settings, job)
+    resume = has_begun(folder / RUN)
+    train(subject, folder / RUN, resume=resume, quiet=True, watch=told, finish=finish)
+
+
+def _result(
+    job: Mapping[str, Any], run: TrainingRun, summary: Mapping[str, Any], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What every job says of itself, from its run's own numbers."""
+    warm = rows[min(_WARM_STEPS, run.steps // 2) :]
+    losses = [(row["step"], math.nan if row["loss"] is None else row["loss"]) for row in rows]
+    tens = [losses[first : first + 10] for first in range(0, len(losses), 10)]
+    recipe = run.settings.settled_recipe
+    return {
         "model": job["name"],
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "num_frames": 1 if is_image else job["num_frames"],
-        "parameters": count_parameters(model),
-        "train_seconds": history["train_seconds"],
-        "clips_per_second": batch_size / statistics.median(warm) if warm else 0.0,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "baseline_memory_bytes": baseline,
-        "loss_curve": history["loss_curve"],
+        "steps": run.steps,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "num_frames": recipe.num_frames,
+        "parameters": summary["parameters"],
+        "train_seconds": sum(row["seconds"] for row in warm),
+        "clips_per_second": recipe.batch_size / statistics.median(row["seconds"] for row in warm),
+        "peak_memory_bytes": summary["peak_memory_bytes"],
+        "loss_curve": [(ten[-1][0], statistics.fmean(loss for _, loss in ten)) for ten in tens],
     }
-    if is_image:
-        save_checkpoint(
-            folder / "model",
-            step=steps,
-            model=model.trunk,
-            model_name="vit_samples",
-            config=model.trunk.config,
-            random_state=False,
-        )
-    else:
-        _finish(result, history, model, job, protocol, train)
-        save_checkpoint(
-            folder / "model",
-            step=steps,
-            model=model,
-            model_name=job["name"],
-            config=model.trunk.config,
-            settings=settings
-            | {
-                "class_names": {k: list(v) for k, v in train.class_names.items()},
-                "trained_positions": int(train.frame_index.max()) + 1,
-            },
-            random_state=False,
-        )
-    write_json(folder / "result.json", result)
-    return 0
 
 
-def _finish(
-    result: dict[str, Any],
-    history: dict[str, Any],
-    model: SeveralHeads,
-    job: dict[str, Any],
-    protocol: Protocol,
-    train: ClipMemory,
-) -> None:
-    """Add what only a contestant has: its cost, its validation curve and its one look at the test clips."""
-    cost = model_cost(model.trunk.config)
-    result["multiply_adds"] = cost.multiply_adds
-    val = _measure(model, job, "val", protocol)
-    if val:
-        history["val_curve"].append((protocol.steps, _accuracies(val)))
-    result["val_curve"] = history["val_curve"]
-    result["val"] = {name: {"top1": each.top1, "clips": each.clips} for name, each in val.items()}
-    result["test"] = {}
+def _measured(job: Mapping[str, Any], run: TrainingRun) -> dict[str, Any]:
+    """What only a contestant has: its validation curve and its one look at the test clips."""
+    result: dict[str, Any] = {"val_curve": [], "val": {}, "test": {}}
+    rows = read_metrics(Path(job["folder"]) / RUN / METRICS)
+    keys = {labelling: f"val_top1_{labelling}" for labelling in run.class_names}
+    if len(keys) == 1:
+        keys = dict.fromkeys(keys, "val_top1")
+    for row in rows:
+        if row.get("val_top1") is not None:
+            result["val_curve"].append((row["step"], {name: row[key] for name, key in keys.items()}))
+    if result["val_curve"]:
+        clips = run.clips.count("val")
+        result["val"] = {
+            name: {"top1": top1, "clips": clips} for name, top1 in result["val_curve"][-1][1].items()
+        }
     if job["read_test"]:
-        for name, each in _measure(model, job, "test", protocol).items():
-            result["test"][name] = {
-                "num_classes": len(train.class_names[name]),
-                "class_names": list(train.class_names[name]),
-                "top1": each.top1,
-                "top5": each.top5,
-                "interval": list(each.interval),
-                "mean_class_accuracy": each.mean_class_accuracy,
-                "clips": each.clips,
-                "confusion": each.confusion.tolist(),
-                **pair_accuracy(each.confusion, train.class_names[name]),
-                "controls": {},
-            }
+        result["test"] = {
+            name: _tested(each, run.class_names[name]) for name, each in run.measure("test").items()
+        }
         for control, change in CONTROLS.items():
-            for name, each in _measure(model, job, "test", protocol, change).items():
+            for name, each in run.measure("test", change).items():
                 result["test"][name]["controls"][control] = each.top1
+    return result
 
 
-def _pixels(job: dict[str, Any]) -> Normalise:
-    if "pixels" not in job:
-        return PIXELS
-    return Normalise(tuple(job["pixels"]["mean"]), tuple(job["pixels"]["std"]))
-
-
-def _measure(
-    model: nn.Module,
-    job: dict[str, Any],
-    split: str,
-    protocol: Protocol,
-    change: Callable[[Any], Any] = iter,
-) -> dict[str, Evaluation]:
-    if split not in job["clips"]:
-        return {}
-    clips = ClipMemory.load(job["clips"][split])
-    batches = evaluation_batches(
-        clips, batch_size=_EVALUATION_BATCH, num_frames=job["num_frames"], pixels=_pixels(job)
-    )
-    return evaluate(
-        model,
-        change(batches),
-        device=next(model.parameters()).device,
-        precision=protocol.precision,
-    )
-
-
-def _accuracies(evaluations: dict[str, Evaluation]) -> dict[str, float]:
-    return {name: each.top1 for name, each in evaluations.items()}
+def _tested(found: Evaluation, names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "num_classes": len(names),
+        "class_names": list(names),
+        "top1": found.top1,
+        "top5": found.top5,
+        "interval": list(found.interval),
+        "mean_class_accuracy": found.mean_class_accuracy,
+        "clips": found.clips,
+        "confusion": found.confusion.tolist(),
+        **pair_accuracy(found.confusion, names),
+        "controls": {},
+    }
 
 
 def main(arguments: list[str]) -> int:
     """Run the job of the file named on the command line."""
     try:
-        return run(read_job(arguments), StopRequest().listen())
+        run(read_job(arguments))
     except VtlearnError as error:
         print(f"vtlearn: {error}", flush=True)
-        return 2
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

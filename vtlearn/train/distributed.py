@@ -1,10 +1,10 @@
-"""Several processes as one: who we are, sums over all, wrapping for DDP, shares of a batch."""
+"""Several processes as one: who we are, sums over all, wrapping for DDP."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vtlearn.errors import ArgumentError, require, require_positive
+from vtlearn.errors import ArgumentError, require
 
 
 def is_distributed() -> bool:
@@ -163,32 +163,3 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = model._orig_mod  # type: ignore[assignment]
         else:
             return model
-
-
-def share_of_batch(clips: Sequence[Any], process: int, processes: int) -> tuple[list[Any], bool]:
-    """One process's part of a batch that all know: no clip repeated or dropped, sizes one apart at most.
-
-    A process that comes away empty (a last batch with fewer clips than processes) gets one clip as filler,
-    because every process must take part in the exchange of gradients; mark its batch with ``filler: True``,
-    and the loop counts it as no clip at all.
-
-    Args:
-        clips: the batch's clips or their numbers, the same in every process.
-        process: which one (:func:`rank`).
-        processes: how many (:func:`world_size`).
-
-    Returns:
-        the part, and whether it is filler.
-
-    >>> [share_of_batch([10, 11, 12, 13, 14], process, 2) for process in (0, 1)]
-    [([10, 11, 12], False), ([13, 14], False)]
-    >>> share_of_batch([10], 1, 2)
-    ([10], True)
-    """
-    require_positive(processes=processes)
-    require(0 <= process < processes, "process", process, f"from 0 to {processes - 1}")
-    require(len(clips) > 0, "clips", list(clips), "at least one")
-    each, over = divmod(len(clips), processes)
-    first = process * each + min(process, over)
-    part = list(clips[first : first + each + (process < over)])
-    return (part, False) if part else ([clips[0]], True)

@@ -31,6 +31,7 @@ class Recipe:
         epochs: passes over the training split.
         milestones: epochs from which the rate is a tenth of what it was; empty means a cosine to zero.
         warmup_epochs: linear rise at the start.
+        warmup_steps: the same in steps, at most half of them all; takes the place of ``warmup_epochs``.
         weight_decay: of matrices and filters.
         clip_norm: longest gradient, or None.
         num_frames: frames a clip.
@@ -39,8 +40,9 @@ class Recipe:
         crop: pixels of the square crop.
         short_side: (low, high) pixels of the shorter side, drawn at random before cropping.
         scale_jitter: (low, high) factors, drawn at random, on top of that.
+        shift: pixels by which a clip is moved at most, in each direction.
         flip: mirror half of the clips.
-        mean: subtracted from pixels in [0, 1].
+        mean: subtracted from pixels in [0, 1]; one number, or one for each channel.
         std: divided by.
         label_smoothing: see :func:`vtlearn.train.losses.cross_entropy`.
         mixup_alpha: see :class:`vtlearn.train.mix.MixClips`; 0 is none.
@@ -57,6 +59,7 @@ class Recipe:
     epochs: int
     milestones: tuple[int, ...] = ()
     warmup_epochs: float = 0.0
+    warmup_steps: int | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
     num_frames: int
@@ -64,9 +67,10 @@ class Recipe:
     crop: int
     short_side: tuple[int, int]
     scale_jitter: tuple[float, float] = (1.0, 1.0)
+    shift: int = 0
     flip: bool = True
-    mean: float = 0.45
-    std: float = 0.225
+    mean: float | tuple[float, ...] = 0.45
+    std: float | tuple[float, ...] = 0.225
     label_smoothing: float = 0.0
     mixup_alpha: float = 0.0
     drop_path: float = 0.0
@@ -92,25 +96,23 @@ class Recipe:
             return adamw(model, self.learning_rate, weight_decay=self.weight_decay)
         return sgd(model, self.learning_rate, weight_decay=self.weight_decay, nesterov=self.nesterov)
 
-    def build_schedule(self, steps_per_epoch: int) -> Schedule:
-        """The recipe's schedule in steps.
+    def build_schedule(self, steps_per_epoch: int, steps: int | None = None) -> tuple[Schedule, int]:
+        """The recipe's schedule in steps, and how many there are; both stretched where ``steps`` is given.
 
-        >>> schedule = RECIPES["timesformer_k400"].build_schedule(steps_per_epoch=100)
-        >>> schedule(1099), schedule(1100), schedule(1400)
-        (1.0, 0.1, 0.01)
+        >>> schedule, steps = RECIPES["timesformer_k400"].build_schedule(steps_per_epoch=100)
+        >>> steps, schedule(1099), schedule(1100), schedule(1400)
+        (1500, 1.0, 0.1, 0.01)
         """
         require_positive(steps_per_epoch=steps_per_epoch)
-        warmup_steps = round(self.warmup_epochs * steps_per_epoch)
+        total = self.epochs * steps_per_epoch if steps is None else steps
+        an_epoch = total / self.epochs
+        warmup = min(round(self.warmup_epochs * an_epoch), max(total - 1, 0))
+        if self.warmup_steps is not None:
+            warmup = min(self.warmup_steps, total // 2)
         if self.milestones:
-            milestones = [epoch * steps_per_epoch for epoch in self.milestones]
-            return partial(step_schedule, milestones=milestones, warmup_steps=warmup_steps)
-        return partial(
-            warmup_cosine, total_steps=self.total_steps(steps_per_epoch), warmup_steps=warmup_steps
-        )
-
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """Steps of the whole run."""
-        return self.epochs * steps_per_epoch
+            milestones = sorted({max(1, round(epoch * an_epoch)) for epoch in self.milestones})
+            return partial(step_schedule, milestones=milestones, warmup_steps=warmup), total
+        return partial(warmup_cosine, total_steps=total, warmup_steps=warmup), total
 
     def build_loss(self) -> Callable[..., Any]:
         """Cross-entropy over every head, smoothed as the recipe says."""
@@ -212,6 +214,23 @@ RECIPES: dict[str, Recipe] = {
             frame_stride=0,
             crop=64,
             short_side=(64, 64),
+            flip=False,
+        ),
+        Recipe(
+            name="comparison",
+            source="ours, for the comparison on the bundled clips; its rates were searched, a model each",
+            optimizer="adamw",
+            learning_rate=1e-3,
+            batch_size=16,
+            epochs=28,
+            warmup_steps=100,
+            weight_decay=0.05,
+            clip_norm=1.0,
+            num_frames=8,
+            frame_stride=0,
+            crop=32,
+            short_side=(32, 32),
+            shift=2,
             flip=False,
         ),
     )
