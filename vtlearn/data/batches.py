@@ -43,7 +43,7 @@ class ClipSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, part: Part) -> dict[str, Any]:
-        """The part's clips: ``clip``, ``frame_index``, ``labels``, ``path``; ``skipped`` has the unreadable."""
+        """The part's ``clip``, ``frame_index``, ``labels``, ``path``; ``skipped`` has the unreadable."""
         ...
 
 

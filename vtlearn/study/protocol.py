@@ -143,6 +143,7 @@ class Protocol:
         most = max(self.frames_of(name) for name in self.models)
         if most > self.stored_frames:
             raise ArgumentError("num_frames", most, f"at most stored_frames = {self.stored_frames}")
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
         for name in self.models if self.learning_rates is not None else ():
             self.settings(name)  # what cannot be is refused here, before any work
 
@@ -240,8 +241,9 @@ class Protocol:
         return TrainingSettings.from_flat(shared | own)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; further settings only where there are any."""
+        values = asdict(self)
+        return values if self.training else {key: values[key] for key in values if key != "training"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Protocol:

@@ -168,17 +168,16 @@ def go_on(name: str, clips: ClipMemory, *, num_steps: int, seed: int | None = No
     if seed is not None:
         settings = settings.with_changes(seed=seed)
     recipe = settings.settled_recipe
-    drawn = MemoryClips(
-        clips, recipe.num_frames, Compose(augmentation(recipe, clips.class_names)), seed=settings.seed
-    )
-    batches = Batches(drawn, Endless(len(clips), recipe.batch_size, settings.seed))
+    transform = Compose(augmentation(recipe, clips.class_names))
+    order = Endless(len(clips), recipe.batch_size, settings.seed)
+    batches = Batches(MemoryClips(clips, recipe.num_frames, transform, seed=settings.seed), order)
     until = saved.step + num_steps
     steps = train_steps(
         model.train(),
         batches(saved.step, until),
         optimizer=optimizer,
         loss_fn=multi_head_loss,
-        schedule=recipe.build_schedule(batches.order.steps_per_epoch, protocol.steps)[0],
+        schedule=recipe.build_schedule(order.steps_per_epoch, protocol.steps)[0],
         steps=until,
         start=saved.step,
         device=choose_device("cpu"),

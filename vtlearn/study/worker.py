@@ -1,4 +1,4 @@
-"""One job of the comparison in a process of its own: a run like any other, then what only a comparison asks."""
+"""One job of the comparison in a process of its own: a run like any other, and then its test."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ImageModel(Contestant):
 
 
 def run(job: Mapping[str, Any], watch: Watch = lambda row: None) -> None:
-    """Train to the end, or until asked to stop; the result is written last, so that it says the job is done."""
+    """Train to the end, or until asked to stop; the result is written last: it says that the job is done."""
     folder = Path(job["folder"])
     protocol = Protocol.from_dict(job["protocol"])
     is_image = job["kind"] == "image"
