@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from vtlearn.errors import ArgumentError, require_one_of, require_positive
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from vtlearn.settings import PRECISIONS
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -54,7 +53,7 @@ def autocast(device: torch.device, precision: str = "float32") -> AbstractContex
     require_one_of("precision", precision, PRECISIONS)
     if precision == "float32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=PRECISIONS[precision])
+    return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
 def seed_everything(seed: int = 0) -> torch.Generator:

@@ -14,8 +14,9 @@ import torch
 from vtlearn.data.sources import list_clips
 from vtlearn.runs.evaluation import evaluate_trained
 from vtlearn.runs.folder import describe_machine
+from vtlearn.runs.settings import TrainingSettings
 from vtlearn.runs.trained import load_trained
-from vtlearn.runs.training import TrainingSettings, train
+from vtlearn.runs.training import train
 from vtlearn.runtime import deterministic
 from vtlearn.study.protocol import Protocol
 from vtlearn.study.shipped import shipped_folder

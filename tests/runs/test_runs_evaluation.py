@@ -19,8 +19,9 @@ from vtlearn.runs.evaluation import ViewsDataset, evaluate_trained
 from vtlearn.runs.heads import SeveralHeads
 from vtlearn.runs.long_video import view_indices
 from vtlearn.runs.prediction import WAYS, bar, frame_attention, predict, write_overlay
+from vtlearn.runs.settings import TrainingSettings
 from vtlearn.runs.trained import Trained, load_trained, match_classes
-from vtlearn.runs.training import TrainingSettings, train
+from vtlearn.runs.training import train
 from vtlearn.train.checkpoint import list_checkpoints
 from vtlearn.viz.overlay import overlay_frames, scaled_heat
 

@@ -16,7 +16,8 @@ from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import create_model
 from vtlearn.runs.clips import StepBatches, plan_epoch
 from vtlearn.runs.folder import read_metrics, read_run
-from vtlearn.runs.training import TrainingSettings, build, chosen_schedule, settings_to_resume, train
+from vtlearn.runs.settings import TrainingSettings, settings_to_resume
+from vtlearn.runs.training import build, train
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.runs.conftest import TINY
 from vtlearn.runs.folder import read_metrics
-from vtlearn.runs.training import TrainingSettings, train
+from vtlearn.runs.settings import TrainingSettings
+from vtlearn.runs.training import train
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,12 +17,15 @@ from vtlearn.data.manifest import MANIFEST, check_folder
 from vtlearn.data.memory import ClipMemory
 from vtlearn.data.sources import find_records
 from vtlearn.data.synthetic import MOTIONS, SampleSpec, draw_sample, encode_video, plan_samples
-from vtlearn.errors import ArgumentError, DataError
+from vtlearn.errors import ArgumentError, DataError, Stopped
 from vtlearn.runs.card import Card
+from vtlearn.runs.folder import read_metrics, read_run
 from vtlearn.runs.trained import load_trained
+from vtlearn.study import worker
 from vtlearn.study.compare import Comparison, new_run, run_comparison, unfinished_run
 from vtlearn.study.protocol import Protocol
 from vtlearn.study.report import ROW_KEYS
+from vtlearn.train.checkpoint import load_checkpoint
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "clips" / "kinetics400"
 RATES = {"vtn": 1e-3, "vivit": 1e-3, "frame_average": 1e-3}
@@ -117,17 +120,14 @@ def test_its_models_are_used_by_the_folder_of_their_name(finished):
 
 
 def test_checkpoints_are_kept_and_loadable(finished):
-    from vtlearn.train.checkpoint import load_checkpoint
-
     saved = load_checkpoint(finished[0].folder / "vivit" / "model", model_name="vivit")
     assert saved.settings["class_names"]["label"] == list(MOTIONS[:2])
     card = Card.of(saved)
-    assert card.trained_positions in (15, 16), (
-        "the clips have 16 frames, all of them were kept and drawn from"
-    )
+    assert card.trained_positions in (15, 16), "the clips have 16 frames, all of them were kept"
     assert (card.num_frames, card.crop, card.several) == (16, 32, True)
     assert card.class_names == {"label": tuple(MOTIONS[:2])}
-    assert card.commit and card.start == "the image model trained on single frames"
+    assert card.commit
+    assert card.start == "the image model trained on single frames"
 
 
 def test_a_finished_run_is_not_run_again(finished):
@@ -282,3 +282,74 @@ def test_a_folder_of_damaged_clips_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"none of .* clips could be read"):
         run_comparison(comparison, quiet=True)
     assert not (tmp_path / "run" / "compare.json").exists()
+
+
+# ---------------------------------------------------------------------------- what train can, compare can
+
+EVERYTHING = {
+    "precision": "bfloat16",
+    "accumulate": 2,
+    "recompute": True,
+    "workers": 1,
+    "ema": 0.5,
+    "mixup_alpha": 0.4,
+    "cutmix_alpha": 0.4,
+    "label_smoothing": 0.1,
+    "randaugment": [2, 5],
+    "drop_path": 0.1,
+    "save_every": 2,
+}
+
+
+def run_vivit(folder, videos, *, processes=1, **training):
+    protocol = replace(PROTOCOL, models=("vivit",), training=training)
+    comparison = Comparison(folder=folder, protocol=protocol, data={"folder": str(videos)}, device="cpu")
+    run_comparison(comparison, quiet=True, processes=processes)
+    return read_metrics(folder / "vivit" / "run" / "metrics.jsonl")
+
+
+def test_a_contestant_takes_every_setting_of_a_training_run(videos, tmp_path):
+    rows = run_vivit(tmp_path / "all", videos, **EVERYTHING)
+    run = read_run(tmp_path / "all" / "vivit" / "run")
+    assert {name: run.config[name] for name in EVERYTHING} == EVERYTHING
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    saved = load_checkpoint(tmp_path / "all" / "vivit" / "run" / "checkpoints" / "step_00000006")
+    assert saved.ema is not None
+    assert saved.config["checkpointing"] is True
+    assert saved.config["drop_path"] == 0.1
+    final = load_checkpoint(tmp_path / "all" / "vivit" / "model")
+    assert all(torch.equal(final.weights[name], value) for name, value in saved.ema.items()), "what is tested"
+
+
+def test_parts_and_processes_change_no_number_of_a_contestant(videos, tmp_path):
+    alone, parts, two = (
+        run_vivit(tmp_path / name, videos, processes=processes, accumulate=accumulate)
+        for name, processes, accumulate in (("alone", 1, 1), ("parts", 1, 2), ("two", 2, 1))
+    )
+    for other in (parts, two):
+        assert [row["clips"] for row in other] == [row["clips"] for row in alone]
+        for left, right in zip(alone, other, strict=True):
+            assert left["loss"] == pytest.approx(right["loss"], abs=1e-4)
+            assert left["grad_norm"] == pytest.approx(right["grad_norm"], rel=1e-3)
+
+
+def test_a_contestant_cut_inside_an_epoch_goes_on_to_the_bit(videos, tmp_path):
+    """Everything is on that draws; stopped after step 3 of 6 between two looks at the validation clips."""
+    training = EVERYTHING | {"save_every": 1}
+    run_vivit(tmp_path / "whole", videos, **training)
+    job = json.loads((tmp_path / "whole" / "vivit" / "job.json").read_text())
+    cut = tmp_path / "cut"
+    with pytest.raises(Stopped, match="stopped after step 3 of 6, which is saved"):
+        worker.run(job | {"folder": str(cut)}, lambda row: row["step"] == 3)
+    assert not (cut / "result.json").exists()
+    worker.run(job | {"folder": str(cut)})
+    for name in ("weights", "optimizer", "ema"):
+        left, right = (
+            (root / "run" / "checkpoints" / "step_00000006" / f"{name}.safetensors").read_bytes()
+            for root in (tmp_path / "whole" / "vivit", cut)
+        )
+        assert left == right, name
+    whole = tmp_path / "whole" / "vivit"
+    one, two = (json.loads((root / "result.json").read_text()) for root in (whole, cut))
+    assert one["loss_curve"] == two["loss_curve"]
+    assert one["test"] == two["test"]

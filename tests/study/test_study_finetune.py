@@ -12,10 +12,13 @@ import torch
 
 from vtlearn.data.download import MIRROR, Manners, download_clips, fetch_annotations
 from vtlearn.data.kinetics import Annotation, write_annotations
+from vtlearn.data.memory import ClipMemory, evaluation_batches
 from vtlearn.data.synthetic import SampleSet, bundled_samples
 from vtlearn.data.transforms import Normalise
 from vtlearn.errors import ArgumentError, CheckpointError
 from vtlearn.models import ViTConfig, create_model
+from vtlearn.runs.card import Card
+from vtlearn.runs.trained import load_trained
 from vtlearn.study.compare import Comparison, run_comparison
 from vtlearn.study.controls import shuffled, single_frame
 from vtlearn.study.protocol import Protocol, choose_protocol
@@ -203,3 +206,33 @@ def test_the_recipe_is_the_papers_picture_size():
     assert Protocol.finetune().frames_of("vivit") == 16
     with pytest.raises(ArgumentError, match="recipe"):
         choose_protocol(recipe="pretrain")
+
+
+def test_models_from_a_given_image_vit_are_evaluated_with_its_pixels(mirror, image, finished, tmp_path):
+    """The pixels that an image ViT wants are on the card of every model that started from it."""
+    folder, _ = finished
+    pixels = {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.125]}
+    start = load_checkpoint(image)
+    card = {"preset": "vit_tiny", "class_names": {}, "num_frames": 1, "short_side": 14, "crop": 14} | pixels
+    model = create_model("vit_tiny", **start.config)
+    start.restore(model)
+    told = tmp_path / "vit"
+    save_checkpoint(told, step=1, model=model, model_name="vit", config=model.config, card=card)
+    data = json.loads((folder / "compare.json").read_text())["data"]
+    protocol = replace(PROTOCOL, models=("vtn",))
+    comparison = Comparison(
+        folder=tmp_path / "run", protocol=protocol, data=data, device="cpu", init=str(told)
+    )
+    run_comparison(comparison, quiet=True)
+    trained = load_trained(tmp_path / "run" / "vtn")
+    assert trained.normalise == Normalise(tuple(pixels["mean"]), tuple(pixels["std"]))
+    assert (trained.num_frames, trained.crop) == (3, 28)
+    saved = load_checkpoint(tmp_path / "run" / "vtn" / "model")
+    assert Card.of(saved).start == f"the checkpoint {told}"
+    stored = ClipMemory.load(tmp_path / "run" / "clips" / "test.safetensors")
+    result = json.loads((tmp_path / "run" / "vtn" / "result.json").read_text())["test"]["label"]
+    batch = next(evaluation_batches(stored, batch_size=9, num_frames=3, pixels=trained.normalise))
+    with torch.inference_mode():
+        answers = trained.model(batch["clip"], batch["frame_index"]).argmax(1)
+    right = (answers == batch["labels"]["label"]).float().mean()
+    assert float(right) == result["top1"], "loaded, it answers as it did when it was tested"

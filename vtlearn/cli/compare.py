@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vtlearn.cli.app import JsonOption, app
+from vtlearn.cli.settings import takes_settings
 from vtlearn.errors import ArgumentError
+
+SHARED = (
+    *("accumulate", "precision", "recompute", "compile", "workers", "weight_decay", "clip_norm", "ema"),
+    *("mixup_alpha", "cutmix_alpha", "label_smoothing", "drop_path", "randaugment"),
+)
+"""What can be set for all contestants alike, as ``vtlearn train`` has it."""
 
 
 @app.command()
+@takes_settings(*SHARED)
 def compare(
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the time of day).")] = None,
     results: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("results"),
@@ -36,6 +44,8 @@ def compare(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each model.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips in each step.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Rows and columns of what is shown.")] = None,
+    *,
+    given: dict[str, Any],
     seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
     samples_seed: Annotated[int, typer.Option(help="Seed of the sample clips; 0 is the bundled set.")] = 0,
     hard: Annotated[bool, typer.Option("--hard", help="The hard samples, which leave room above.")] = False,
@@ -44,6 +54,7 @@ def compare(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Models trained side by side.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of each, which share its batches.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Train VTN, TimeSformer, ViViT and two baselines under one protocol and compare them."""
@@ -64,6 +75,7 @@ def compare(
             steps=steps,
             batch_size=batch_size,
             image_size=image_size,
+            training=given,
         )
         comparison = Comparison(
             folder=new_run(results, run),
@@ -72,7 +84,7 @@ def compare(
             device=device,
             init=init,
         )
-    rows = run_comparison(comparison, at_once=jobs, threads=threads, quiet=as_json)
+    rows = run_comparison(comparison, at_once=jobs, threads=threads, processes=processes, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:

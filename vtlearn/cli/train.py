@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from vtlearn.cli.app import JsonOption, app
+from vtlearn.cli.settings import option, takes_settings
+from vtlearn.runs.settings import TrainingSettings, read_settings
 
 DEFAULT_ROOT = Path("results/training")
 
@@ -25,10 +27,10 @@ SamplesOption = Annotated[
     int | None, typer.Option(help="Seed of the sample clips; 0 is the bundled set.", show_default=False)
 ]
 HardOption = Annotated[bool | None, typer.Option("--hard", help="The hard samples.", show_default=False)]
-LabellingOption = Annotated[str | None, typer.Option(help="Which labels, where clips have several.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda … (default: cuda where there is one).")]
-WorkersOption = Annotated[int | None, typer.Option(help="Processes that read clips ahead.")]
-PrecisionOption = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+LabellingOption = Annotated[str | None, option("labelling")]
+DeviceOption = Annotated[str | None, option("device")]
+WorkersOption = Annotated[int | None, option("workers")]
+PrecisionOption = Annotated[str | None, option("precision")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="A field of the model: name=value; repeatable."),
@@ -36,10 +38,18 @@ SetOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Settings in JSON or TOML; options given here go before them.")
 ]
-BatchOption = Annotated[int | None, typer.Option(help="Clips a step, over all processes and parts.")]
-FramesOption = Annotated[int | None, typer.Option(help="Frames of a clip.")]
-StrideOption = Annotated[int | None, typer.Option(help="Frames of the video from one to the next.")]
-CropOption = Annotated[int | None, typer.Option(help="Pixels of the square crop.")]
+FramesOption = Annotated[int | None, option("num_frames")]
+StrideOption = Annotated[int | None, option("frame_stride")]
+
+SHARED_SETTINGS = ("batch_size", "num_frames", "frame_stride", "crop", "precision", "recompute", "compile")
+PROFILE_SETTINGS = ("recipe", "labelling", *SHARED_SETTINGS, "device", "workers")
+RUN_SETTINGS = (
+    *("recipe", "labelling", "start", "steps", "epochs", "batch_size", "accumulate", "learning_rate"),
+    *("weight_decay", "clip_norm", "num_frames", "frame_stride", "crop", "mixup_alpha", "cutmix_alpha"),
+    *("label_smoothing", "drop_path", "randaugment", "ema", "precision", "compile", "recompute", "device"),
+    *("workers", "seed", "save_every", "evaluate_every", "keep_last", "tensorboard"),
+)
+"""What can be set on the command line; a settings file sets all the rest too."""
 
 
 def _value(text: str) -> Any:
@@ -79,13 +89,13 @@ def _place(model: str) -> str:
 
 def _given(config: Path | None, **options: Any) -> dict[str, Any]:
     """The settings that were given: those of the file, and over them the options."""
-    from vtlearn.runs.training import read_settings
 
     given = read_settings(config) if config is not None else {}
     return given | {name: value for name, value in options.items() if value is not None}
 
 
 @app.command()
+@takes_settings(*RUN_SETTINGS)
 def train(
     model: ModelArgument = None,
     run: Annotated[
@@ -94,49 +104,11 @@ def train(
     root: RootOption = DEFAULT_ROOT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run --name.")] = False,
     config: ConfigOption = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="samples, timesformer_k400, vtn_k400, vivit_k400 or vivit_ssv2.")
-    ] = None,
     data: DataOption = None,
     samples_seed: SamplesOption = None,
     hard: HardOption = None,
-    labelling: LabellingOption = None,
-    start: Annotated[
-        str | None,
-        typer.Option("--start-from", help="Weights to start from: an image model, or one of this kind."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps in all, instead of epochs.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training clips.")] = None,
-    batch_size: BatchOption = None,
-    accumulate: Annotated[int | None, typer.Option(help="Parts of a step, one after the other.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Base rate.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of matrices and filters.")] = None,
-    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient allowed.")] = None,
-    num_frames: FramesOption = None,
-    frame_stride: StrideOption = None,
-    crop: CropOption = None,
-    mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 is none.")] = None,
-    cutmix: Annotated[float | None, typer.Option(help="CutMix's alpha; 0 is none.")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="Mass spread over all classes.")] = None,
-    drop_path: Annotated[float | None, typer.Option(help="Highest rate of stochastic depth.")] = None,
-    randaugment: Annotated[str | None, typer.Option(help="operations,strength, such as 2,9.")] = None,
-    ema: Annotated[float | None, typer.Option(help="Decay of a running average of the weights.")] = None,
-    precision: PrecisionOption = None,
-    compile_model: Annotated[bool | None, typer.Option("--compile", help="Use torch.compile.")] = None,
-    recompute: Annotated[
-        bool | None, typer.Option("--recompute", help="Activation checkpointing: less memory, more time.")
-    ] = None,
-    device: DeviceOption = None,
-    workers: WorkersOption = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
-    save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
-    evaluate_every: Annotated[
-        int | None, typer.Option(help="Steps between looks at the validation clips (default: epoch).")
-    ] = None,
-    keep_last: Annotated[int | None, typer.Option(help="Newest checkpoints kept, besides the best.")] = None,
-    tensorboard: Annotated[
-        bool | None, typer.Option("--tensorboard", help="Write TensorBoard's files too.")
-    ] = None,
+    *,
+    given: dict[str, Any],
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -145,56 +117,18 @@ def train(
 
     from vtlearn.errors import ArgumentError
     from vtlearn.runs import training
+    from vtlearn.runs.folder import has_begun
     from vtlearn.train import distributed
 
-    operations = None
-    if randaugment is not None:
-        operations = [_value(part) for part in randaugment.split(",")]
-        if len(operations) != 2 or not all(isinstance(part, int) for part in operations):
-            raise ArgumentError("randaugment", randaugment, "two whole numbers with a comma between")
-    given = _given(
-        config,
-        model=model,
-        recipe=recipe,
-        data=_data(data, samples_seed, hard),
-        labelling=labelling,
-        start=start,
-        steps=steps,
-        epochs=epochs,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-        num_frames=num_frames,
-        frame_stride=frame_stride,
-        crop=crop,
-        mixup_alpha=mixup,
-        cutmix_alpha=cutmix,
-        label_smoothing=label_smoothing,
-        drop_path=drop_path,
-        randaugment=operations,
-        ema=ema,
-        precision=precision,
-        compile=compile_model,
-        recompute=recompute,
-        device=device,
-        workers=workers,
-        seed=seed,
-        save_every=save_every,
-        evaluate_every=evaluate_every,
-        keep_last=keep_last,
-        tensorboard=tensorboard,
-        options=_options(set_),
-    )
-    if run is not None and distributed.was_restarted() and training.has_begun(root / run):
+    given = _given(config, model=model, data=_data(data, samples_seed, hard), options=_options(set_)) | given
+    if run is not None and distributed.was_restarted() and has_begun(root / run):
         resume = True
     if resume:
         if run is None:
             raise ArgumentError("run", None, "the name of a run to go on with")
         settings = training.settings_to_resume(root / run, given)
     else:
-        settings = training.TrainingSettings.from_flat(given)
+        settings = TrainingSettings.from_flat(given)
         if run is None and not distributed.is_alone():
             raise ArgumentError("run", None, "given with --name where several processes train")
         run = run or f"{settings.model}_{datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
@@ -393,23 +327,15 @@ def runs(
 
 
 @app.command()
+@takes_settings(*PROFILE_SETTINGS)
 def profile(
     model: ModelArgument = None,
     config: ConfigOption = None,
-    recipe: Annotated[str | None, typer.Option(help="Name of a recipe.")] = None,
     data: DataOption = None,
     samples_seed: SamplesOption = None,
     hard: HardOption = None,
-    labelling: LabellingOption = None,
-    batch_size: BatchOption = None,
-    num_frames: FramesOption = None,
-    frame_stride: StrideOption = None,
-    crop: CropOption = None,
-    precision: PrecisionOption = None,
-    recompute: Annotated[bool | None, typer.Option("--recompute", help="Activation checkpointing.")] = None,
-    compile_model: Annotated[bool | None, typer.Option("--compile", help="Use torch.compile.")] = None,
-    device: DeviceOption = None,
-    workers: WorkersOption = None,
+    *,
+    given: dict[str, Any],
     set_: SetOption = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps to measure.")] = 10,
     trace: Annotated[Path | None, typer.Option(help="File for the profiler's trace.")] = None,
@@ -417,26 +343,8 @@ def profile(
 ) -> None:
     """Say where a training step's time and memory go: data, transfer, forward, backward, optimiser."""
     from vtlearn.runs.profiling import profile_training
-    from vtlearn.runs.training import TrainingSettings
 
-    settings = TrainingSettings.from_flat(
-        _given(
-            config,
-            model=model,
-            recipe=recipe,
-            data=_data(data, samples_seed, hard),
-            labelling=labelling,
-            batch_size=batch_size,
-            num_frames=num_frames,
-            frame_stride=frame_stride,
-            crop=crop,
-            precision=precision,
-            recompute=recompute,
-            compile=compile_model,
-            device=device,
-            workers=workers,
-            options=_options(set_),
-        )
-    )
+    told = _given(config, model=model, data=_data(data, samples_seed, hard), options=_options(set_))
+    settings = TrainingSettings.from_flat(told | given)
     found = profile_training(settings, steps=steps, trace=trace)
     typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.told())

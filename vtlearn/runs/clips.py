@@ -86,7 +86,7 @@ def augmentation(recipe: Recipe, class_names: Mapping[str, Sequence[str]]) -> li
         steps.append(RandomFlip(class_names))
     if recipe.randaugment is not None:
         operations, strength = recipe.randaugment
-        steps.append(RandAugment(operations, min(strength, MOST_RANDAUGMENT)))
+        steps.append(RandAugment(operations, float(min(strength, MOST_RANDAUGMENT))))
     return steps
 
 

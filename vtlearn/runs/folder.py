@@ -286,6 +286,11 @@ def start_run(root: str | Path, name: str, config: Any) -> Run:
     return read_run(folder)
 
 
+def has_begun(folder: Path) -> bool:
+    """True where a run of that folder has begun."""
+    return (folder / ABOUT).is_file()
+
+
 def read_run(folder: str | Path) -> Run:
     """A run's folder as it stands.
 

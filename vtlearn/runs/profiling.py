@@ -12,7 +12,8 @@ from vtlearn.errors import require_positive
 from vtlearn.runs.folder import describe_machine
 from vtlearn.runs.memory import TrainingMemory, training_memory
 from vtlearn.runs.profile import Profile, profile_steps
-from vtlearn.runs.training import Subject, TrainingRun, TrainingSettings
+from vtlearn.runs.settings import TrainingSettings
+from vtlearn.runs.training import Subject, TrainingRun
 from vtlearn.runtime import choose_device
 
 

@@ -8,13 +8,10 @@ import shutil
 import signal
 import statistics
 import time
-import tomllib
-import types
-import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,8 +30,6 @@ from vtlearn.errors import (
     DataError,
     Stopped,
     require,
-    require_one_of,
-    require_positive,
 )
 from vtlearn.files import write_json
 from vtlearn.models import ViTConfig, build_model, init_from_image
@@ -51,12 +46,14 @@ from vtlearn.runs.folder import (
     Log,
     TensorBoardLog,
     git_commit,
+    has_begun,
     read_run,
     start_run,
     stop_on_signal,
 )
+from vtlearn.runs.settings import FREE, TrainingSettings
 from vtlearn.runs.trained import BEST_BY, CHECKPOINTS, load_weights_from
-from vtlearn.runtime import PRECISIONS, choose_device, peak_memory_bytes, seed_everything, synchronise
+from vtlearn.runtime import choose_device, peak_memory_bytes, seed_everything, synchronise
 from vtlearn.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
@@ -80,7 +77,6 @@ from vtlearn.train.evaluate import Evaluation, evaluate, evaluation_row
 from vtlearn.train.loop import Step, gradient_scaler, train_steps
 from vtlearn.train.mix import MixClips
 from vtlearn.train.optim import describe_schedule
-from vtlearn.train.recipes import Recipe, recipe
 
 TRAINING_ROOT = Path("results/training")
 """Where runs live unless told otherwise."""
@@ -88,172 +84,7 @@ TRAINING_ROOT = Path("results/training")
 RESULT = "result.json"
 """A run's summary, written when it is done."""
 
-FREE = frozenset({"device", "workers", "save_every", "evaluate_every", "keep_last", "tensorboard"})
-"""Settings that decide no number, and may differ when a run goes on."""
-
 _EVALUATED = ("val_top1", "val_top5", "val_mean_class_accuracy", "val_loss")
-_RECIPE_FIELDS = {
-    each.name: each for each in dataclasses.fields(Recipe) if each.name not in ("name", "source")
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """Everything that is set for one run; survives JSON.
-
-    Attributes:
-        model: a preset of the catalogue.
-        options: fields of its configuration that differ.
-        recipe: a recipe's name.
-        changes: fields of the recipe that differ.
-        data: ``{"samples_seed": 0}``, with ``"set": "hard"`` for the hard samples, or ``{"folder": "…"}``.
-        labelling: which labels to learn, where clips have several.
-        start: None for fresh weights, or a model to start from (an image model, or one of the same kind).
-        steps: optimiser steps in all; None takes the recipe's epochs.
-        accumulate: parts of a step that go through the model one after the other.
-        precision: "float32", "bfloat16" or "float16".
-        compile: run the model through ``torch.compile``.
-        recompute: keep only each block's input and compute the rest again going backwards.
-        ema: decay of the running average of the weights that is evaluated, or None.
-        cutmix_alpha: CutMix, besides the recipe's mixup; 0 is none.
-        seed: of weights, order and augmentation.
-        device: "cpu", "cuda" …; None chooses.
-        workers: processes that read clips ahead.
-        save_every: steps between checkpoints; None saves after every epoch.
-        evaluate_every: steps between looks at the validation clips; None looks after every epoch.
-        keep_last: newest checkpoints kept, besides the best.
-        tensorboard: also write TensorBoard's files.
-    """
-
-    model: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    recipe: str = "samples"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=lambda: {"samples_seed": 0})
-    labelling: str | None = None
-    start: str | None = None
-    steps: int | None = None
-    accumulate: int = 1
-    precision: str = "float32"
-    compile: bool = False
-    recompute: bool = False
-    ema: float | None = None
-    cutmix_alpha: float = 0.0
-    seed: int = 0
-    device: str | None = None
-    workers: int = 0
-    save_every: int | None = None
-    evaluate_every: int | None = None
-    keep_last: int = 2
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        preset(self.model)
-        require_positive(accumulate=self.accumulate, keep_last=self.keep_last)
-        for name in ("steps", "save_every", "evaluate_every"):
-            if getattr(self, name) is not None:
-                require_positive(**{name: getattr(self, name)})
-        require_one_of("precision", self.precision, PRECISIONS)
-        require(self.ema is None or 0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
-        require(self.seed >= 0, "seed", self.seed, "0 or more")
-        require(self.workers >= 0, "workers", self.workers, "0 or more")
-        require(self.cutmix_alpha >= 0, "cutmix_alpha", self.cutmix_alpha, "0 or more")
-        require(
-            self.accumulate <= self.settled_recipe.batch_size,
-            "accumulate",
-            self.accumulate,
-            f"at most batch_size = {self.settled_recipe.batch_size}",
-        )
-
-    @property
-    def settled_recipe(self) -> Recipe:
-        """The recipe with its changes."""
-        return dataclasses.replace(recipe(self.recipe), **self.changes)
-
-    @classmethod
-    def from_flat(cls, values: Mapping[str, Any]) -> TrainingSettings:
-        """Settings from one flat mapping in which fields of the recipe stand beside those of the run.
-
-        Raises:
-            ArgumentError: a name that is no setting, or a value of another type than the setting has.
-
-        >>> TrainingSettings.from_flat({"model": "vtn_samples", "batch_size": 8}).settled_recipe.batch_size
-        8
-        """
-        own = {each.name: each for each in dataclasses.fields(cls) if each.name != "changes"}
-        here: dict[str, Any] = {}
-        changes: dict[str, Any] = {}
-        for name, value in values.items():
-            if name in own:
-                here[name] = _typed(name, value, typing.get_type_hints(cls)[name])
-            elif name in _RECIPE_FIELDS:
-                changes[name] = _typed(name, value, typing.get_type_hints(Recipe)[name])
-            else:
-                known = ", ".join(sorted([*own, *_RECIPE_FIELDS]))
-                raise ArgumentError("setting", name, f"one of {known}")
-        if "folder" in here.get("data", {}):
-            here["data"] = here["data"] | {"folder": str(Path(str(here["data"]["folder"])).resolve())}
-        if "model" not in here:
-            raise ArgumentError("model", None, "a preset; `vtlearn models` lists them")
-        return cls(**here, changes=changes)
-
-    def with_changes(self, **values: Any) -> TrainingSettings:
-        """The same settings with some set anew, by their flat names; errors as for :meth:`from_flat`.
-
-        >>> TrainingSettings(model="vtn_samples").with_changes(batch_size=8).settled_recipe.batch_size
-        8
-        """
-        return self.from_flat(self.flat() | values)
-
-    def flat(self) -> dict[str, Any]:
-        """Back from :meth:`from_flat`, as JSON gives it."""
-        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        changes = values.pop("changes")
-        return dict(json.loads(json.dumps(values | dict(changes))))
-
-    def deciding(self) -> dict[str, Any]:
-        """Those that decide numbers, with the recipe written out: what must agree when a run goes on."""
-        values = {key: value for key, value in self.flat().items() if key not in FREE | set(_RECIPE_FIELDS)}
-        del values["data"]  # the clips themselves must agree, wherever they lie now
-        return values | {"recipe": json.loads(json.dumps(dataclasses.asdict(self.settled_recipe)))}
-
-
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    """``value`` as the setting's type has it, or an error that names the setting."""
-    arguments = typing.get_args(kind)
-    choices = arguments if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    for choice in choices:
-        origin = typing.get_origin(choice) or choice
-        if origin is type(None) and value is None:
-            return None
-        if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        if origin is tuple and isinstance(value, (list, tuple)):
-            return tuple(value)
-        if origin is Mapping and isinstance(value, Mapping):
-            return dict(value)
-        if origin in (bool, int, str) and type(value) is origin:
-            return value
-    names = [getattr(typing.get_origin(each) or each, "__name__", str(each)) for each in choices]
-    raise ArgumentError(name, value, "of type " + " or ".join(names).replace("NoneType", "nothing"))
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """A settings file, JSON or TOML, as one flat mapping.
-
-    Raises:
-        DataError: it cannot be read, or is no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no readable settings ({error})") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: settings are a JSON object or a TOML table, not {type(values).__name__}")
-    return values
-
-
 # ----------------------------------------------------------------------------------------- clips and model
 
 
@@ -759,11 +590,6 @@ def settings_to_resume(folder: Path, given: Mapping[str, Any]) -> TrainingSettin
                 f"{folder} was started with {name} = {stored.get(name)!r}, and {flat[name]!r} is asked for"
             )
     return TrainingSettings.from_flat(before | {name: flat[name] for name in given if name in FREE})
-
-
-def has_begun(folder: Path) -> bool:
-    """True where a run of that folder has begun."""
-    return (folder / ABOUT).is_file()
 
 
 def told(summary: Mapping[str, Any], folder: Path) -> str:

@@ -227,6 +227,7 @@ def run_comparison(
     *,
     at_once: int = 2,
     threads: int = 1,
+    processes: int = 1,
     quiet: bool = False,
     read_test: bool = True,
 ) -> list[dict[str, Any]]:
@@ -236,6 +237,7 @@ def run_comparison(
         comparison: what to run.
         at_once: models trained side by side.
         threads: threads each of them uses.
+        processes: processes that each is trained by, sharing its batches.
         quiet: no progress bars.
         read_test: look at the test clips after the last step (a search does not).
 
@@ -246,7 +248,7 @@ def run_comparison(
         Stopped: interrupted; what is done is kept and reported, and the run can go on.
         DataError: the clips cannot be used, or a model's process failed.
     """
-    require_positive(jobs=at_once, threads=threads)
+    require_positive(jobs=at_once, threads=threads, processes=processes)
     choose_device(comparison.device)
     start = None if comparison.init is None else read_image_start(comparison.init)
     if start is not None:  # sizes that do not fit are refused before anything is written
@@ -276,7 +278,7 @@ def run_comparison(
             run_jobs([image], at_once=1, threads=threads, report=bars)
         else:
             _place(start, image)
-        run_jobs(contestants, at_once=at_once, threads=threads, report=bars)
+        run_jobs(contestants, at_once=at_once, threads=threads, report=bars, processes=processes)
     except Stopped:
         done = [job for job in contestants if job.is_done]
         if done and read_test:

@@ -69,7 +69,7 @@ Report = Callable[[str, dict[str, Any]], None]
 """Called with a job's name and each object that it prints."""
 
 
-def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, report: Report) -> None:
+def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, report: Report, processes: int = 1) -> None:
     """Run every job that is not done, ``at_once`` at a time, each with ``threads`` threads.
 
     Args:
@@ -77,12 +77,15 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, report: Report)
         at_once: processes that run side by side.
         threads: threads inside torch's operations in each.
         report: called in this thread with whatever the jobs print.
+        processes: processes of each job; several are started by torchrun and train as one.
 
     Raises:
         Stopped: interrupted (Ctrl-C or SIGTERM); every job was asked to save and has ended.
         DataError, ArgumentError: a job failed; the message is its last line.
     """
     waiting = [job for job in jobs if not job.is_done]
+    together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    together = together if processes > 1 else []
     running: dict[str, subprocess.Popen[str]] = {}
     events: queue.Queue[tuple[Job, dict[str, Any] | None, str]] = queue.Queue()
 
@@ -93,7 +96,8 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, report: Report)
             try:
                 events.put((job, json.loads(line), ""))
             except ValueError:
-                complaint = line.strip() or complaint
+                if not complaint.startswith("vtlearn:"):  # torchrun has more to say after it
+                    complaint = line.strip() or complaint
         process.wait()
         events.put((job, None, complaint))
 
@@ -101,7 +105,7 @@ def run_jobs(jobs: Sequence[Job], *, at_once: int, threads: int, report: Report)
         write_json(job.folder / "job.json", job.settings)
         environment = os.environ | _KEEP_MEMORY | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", job.module, str(job.folder / "job.json")],
+            [sys.executable, *together, "-m", job.module, str(job.folder / "job.json")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlearn.errors import ArgumentError, DataError, require, require_one_of, require_positive
-from vtlearn.runs.training import TrainingSettings
+from vtlearn.runs.settings import TrainingSettings
 
 SEARCHED_RATES = (1e-3, 2e-3, 4e-3)
 """The three learning rates that every contestant was tried with."""
@@ -203,29 +203,28 @@ class Protocol:
         >>> found.model, found.steps, found.settled_recipe.num_frames
         ('vivit_samples', 2200, 16)
         """
-        return self._settings(
-            model=contestant(name).preset,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate(name),
-            num_frames=self.frames_of(name),
-            precision=self.precision,
-            evaluate_every=self.evaluate_every,
-            **self.training,
-        )
+        own = {
+            "model": contestant(name).preset,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate(name),
+            "num_frames": self.frames_of(name),
+            "evaluate_every": self.evaluate_every,
+        }
+        return self._settings(own | dict(self.training))
 
     def image_settings(self) -> TrainingSettings:
         """The run of the image model that all contestants start from."""
-        return self._settings(
-            model="vit_samples",
-            steps=self.image_steps,
-            batch_size=self.image_batch_size,
-            learning_rate=self.image_learning_rate,
-            num_frames=1,
-            precision=self.precision,
-        )
+        own = {
+            "model": "vit_samples",
+            "steps": self.image_steps,
+            "batch_size": self.image_batch_size,
+            "learning_rate": self.image_learning_rate,
+            "num_frames": 1,
+        }
+        return self._settings(own)
 
-    def _settings(self, **own: Any) -> TrainingSettings:
+    def _settings(self, own: Mapping[str, Any]) -> TrainingSettings:
         shared = {
             "recipe": "comparison",
             "crop": self.image_size,
@@ -234,11 +233,12 @@ class Protocol:
             "weight_decay": self.weight_decay,
             "clip_norm": self.clip_norm,
             "shift": self.shift,
+            "precision": self.precision,
             "seed": self.seed,
             "save_every": self.evaluate_every,
             "keep_last": 1,
         }
-        return TrainingSettings.from_flat(shared | own)
+        return TrainingSettings.from_flat(shared | dict(own))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; further settings only where there are any."""

@@ -19,9 +19,9 @@ from vtlearn.models.catalogue import override
 from vtlearn.models.cost import model_cost
 from vtlearn.models.small_start import start_positions, start_times, start_weights
 from vtlearn.runs.clips import StoredClips, StoredFrames
-from vtlearn.runs.folder import METRICS, read_metrics
+from vtlearn.runs.folder import METRICS, has_begun, read_metrics
 from vtlearn.runs.heads import SeveralHeads
-from vtlearn.runs.training import Subject, TrainingRun, Watch, configured, has_begun, train
+from vtlearn.runs.training import Subject, TrainingRun, Watch, configured, train
 from vtlearn.runtime import seed_everything
 from vtlearn.study.controls import CONTROLS
 from vtlearn.study.jobs import read_job, tell
@@ -107,7 +107,7 @@ def run(job: Mapping[str, Any], watch: Watch = lambda row: None) -> None:
 
     def told(row: Mapping[str, Any]) -> bool | None:
         recent.append(row)
-        if row["step"] % 10 == 0 or row["step"] == settings.steps:
+        if rank() == 0 and (row["step"] % 10 == 0 or row["step"] == settings.steps):
             every = {"loss": statistics.fmean(each["loss"] for each in recent[-10:])}
             every |= {"clips": sum(each["clips"] for each in recent)}
             every |= {"seconds": sum(each["seconds"] for each in recent)}

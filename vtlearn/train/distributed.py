@@ -146,7 +146,9 @@ def across_processes(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if world_size() == 1:
         return model
-    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+    ids = [device.index] if device.type == "cuda" else None
+    # VTN's last layer reads by its class token alone: the layer's local projections never get a gradient
+    return DistributedDataParallel(model, device_ids=ids, find_unused_parameters=True)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -7,91 +7,72 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+from vtlearn.errors import ArgumentError, require, require_positive
+from vtlearn.settings import check_settings, setting
 
-from vtlearn.errors import ArgumentError, require, require_one_of, require_positive, require_probability
-from vtlearn.train.losses import multi_head_loss
-from vtlearn.train.optim import Schedule, adamw, sgd, step_schedule, warmup_cosine
+if TYPE_CHECKING:  # torch comes with the first run, not with the declaration
+    import torch
+    from torch import nn
+
+    from vtlearn.train.optim import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one model was trained; what the loop, the data side and the model read from one place.
 
-    Attributes:
-        name: of the recipe.
-        source: where the numbers come from, and what is known to differ.
-        optimizer: "sgd" (momentum 0.9) or "adamw".
-        nesterov: whether SGD's momentum looks ahead.
-        learning_rate: base rate for ``batch_size``.
-        batch_size: clips a step, over all processes.
-        epochs: passes over the training split.
-        milestones: epochs from which the rate is a tenth of what it was; empty means a cosine to zero.
-        warmup_epochs: linear rise at the start.
-        warmup_steps: the same in steps, at most half of them all; takes the place of ``warmup_epochs``.
-        weight_decay: of matrices and filters.
-        clip_norm: longest gradient, or None.
-        num_frames: frames a clip.
-        frame_stride: frames of the video from one frame of the clip to the next; 0 spreads them over the
-            video.
-        crop: pixels of the square crop.
-        short_side: (low, high) pixels of the shorter side, drawn at random before cropping.
-        scale_jitter: (low, high) factors, drawn at random, on top of that.
-        shift: pixels by which a clip is moved at most, in each direction.
-        flip: mirror half of the clips.
-        mean: subtracted from pixels in [0, 1]; one number, or one for each channel.
-        std: divided by.
-        label_smoothing: see :func:`vtlearn.train.losses.cross_entropy`.
-        mixup_alpha: see :class:`vtlearn.train.mix.MixClips`; 0 is none.
-        drop_path: highest rate, reached in the last block.
-        randaugment: (operations, strength), or None.
+    Raises:
+        ArgumentError: a value outside its range; names the setting.
     """
 
-    name: str
-    source: str
-    optimizer: str
-    nesterov: bool = True
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    milestones: tuple[int, ...] = ()
-    warmup_epochs: float = 0.0
-    warmup_steps: int | None = None
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    num_frames: int
-    frame_stride: int
-    crop: int
-    short_side: tuple[int, int]
-    scale_jitter: tuple[float, float] = (1.0, 1.0)
-    shift: int = 0
-    flip: bool = True
-    mean: float | tuple[float, ...] = 0.45
-    std: float | tuple[float, ...] = 0.225
-    label_smoothing: float = 0.0
-    mixup_alpha: float = 0.0
-    drop_path: float = 0.0
-    randaugment: tuple[int, int] | None = None
+    name: str = setting(help="Of the recipe.")
+    source: str = setting(help="Where the numbers come from, and what is known to differ.")
+    optimizer: str = setting(choices=("sgd", "adamw"), help="sgd (momentum 0.9) or adamw.")
+    nesterov: bool = setting(True, help="Whether SGD's momentum looks ahead.")
+    learning_rate: float = setting(above=0, help="Base rate.")
+    batch_size: int = setting(positive=True, help="Clips a step, over all processes and parts.")
+    epochs: int = setting(positive=True, help="Passes over the training clips.")
+    milestones: tuple[int, ...] = setting(
+        (), help="Epochs from which the rate is a tenth of what it was; none means a cosine to zero."
+    )
+    warmup_epochs: float = setting(0.0, at_least=0, help="Linear rise at the start.")
+    warmup_steps: int | None = setting(
+        None, at_least=0, help="The same in steps, at most half of all; takes the place of warmup_epochs."
+    )
+    weight_decay: float = setting(0.0, at_least=0, help="Of matrices and filters.")
+    clip_norm: float | None = setting(None, above=0, help="Longest gradient allowed.")
+    num_frames: int = setting(positive=True, help="Frames of a clip.")
+    frame_stride: int = setting(at_least=0, help="Frames of the video from one to the next.")
+    crop: int = setting(positive=True, help="Pixels of the square crop.")
+    short_side: tuple[int, int] = setting(help="Least and most pixels of the shorter side before cropping.")
+    scale_jitter: tuple[float, float] = setting((1.0, 1.0), help="Least and most factor on top of that.")
+    shift: int = setting(0, at_least=0, help="Pixels by which a clip is moved at most, in each direction.")
+    flip: bool = setting(True, help="Mirror half of the clips.")
+    mean: float | tuple[float, ...] = setting(
+        0.45, help="Subtracted from pixels in [0, 1]: one number, or one for each channel."
+    )
+    std: float | tuple[float, ...] = setting(0.225, help="Divided by.")
+    label_smoothing: float = setting(0.0, at_least=0, below=1, help="Mass spread over all classes.")
+    mixup_alpha: float = setting(0.0, at_least=0, flag="--mixup", help="Mixup's alpha; 0 is none.")
+    drop_path: float = setting(0.0, at_least=0, below=1, help="Highest rate of stochastic depth.")
+    randaugment: tuple[int, int] | None = setting(None, help="operations,strength, such as 2,9.")
 
     def __post_init__(self) -> None:
-        require_one_of("optimizer", self.optimizer, ("sgd", "adamw"))
-        require_positive(
-            batch_size=self.batch_size, epochs=self.epochs, num_frames=self.num_frames, crop=self.crop
-        )
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        require_probability(label_smoothing=self.label_smoothing, drop_path=self.drop_path)
+        check_settings(self)
         late = [epoch for epoch in self.milestones if epoch >= self.epochs]
         require(not late, "milestones", late, f"below epochs = {self.epochs}")
 
     def build_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """The recipe's optimiser over ``model``'s parameters.
 
+        >>> from torch import nn
         >>> type(RECIPES["samples"].build_optimizer(nn.Linear(2, 2))).__name__
         'AdamW'
         """
+        from vtlearn.train.optim import adamw, sgd
+
         if self.optimizer == "adamw":
             return adamw(model, self.learning_rate, weight_decay=self.weight_decay)
         return sgd(model, self.learning_rate, weight_decay=self.weight_decay, nesterov=self.nesterov)
@@ -103,6 +84,8 @@ class Recipe:
         >>> steps, schedule(1099), schedule(1100), schedule(1400)
         (1500, 1.0, 0.1, 0.01)
         """
+        from vtlearn.train.optim import step_schedule, warmup_cosine
+
         require_positive(steps_per_epoch=steps_per_epoch)
         total = self.epochs * steps_per_epoch if steps is None else steps
         an_epoch = total / self.epochs
@@ -116,6 +99,8 @@ class Recipe:
 
     def build_loss(self) -> Callable[..., Any]:
         """Cross-entropy over every head, smoothed as the recipe says."""
+        from vtlearn.train.losses import multi_head_loss
+
         return partial(multi_head_loss, label_smoothing=self.label_smoothing)
 
 
