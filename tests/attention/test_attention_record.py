@@ -1,5 +1,7 @@
 """Recording: weights of every layer in the reference's layout, nothing changed, everything put back."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -7,12 +9,15 @@ from torch import nn
 from vtlearn.attention import (
     MultiHeadAttention,
     SlidingWindowAttention,
+    SpaceAttention,
+    UniformAttention,
     kernel_family,
     record_attention,
     reference_weights,
 )
-from vtlearn.attention.kernel import open_global
-from vtlearn.layers.longformer import LongformerEncoder
+from vtlearn.attention.kernel import GridKernel, WrappedKernel, exchanged_kernels, open_global
+from vtlearn.errors import ArgumentError
+from vtlearn.layers.longformer import LongformerEncoder, LongformerSelfAttention
 from vtlearn.shapes import TokenGrid
 
 FAMILY = kernel_family(TokenGrid(5, 1, 7), num_heads=2)
@@ -99,3 +104,60 @@ def test_longformer_rows_of_global_tokens_come_from_their_own_projections():
     torch.testing.assert_close(weights[rows], own[rows])
     torch.testing.assert_close(weights[~rows], local[~rows])
     assert not torch.allclose(own[rows], local[rows])
+
+
+def test_the_uniform_window_of_separate_projections_is_recorded_as_uniform():
+    torch.manual_seed(0)
+    model = LongformerSelfAttention(22, 2, kernel=UniformAttention(SlidingWindowAttention(3)))
+    is_global = torch.zeros(1, 7, dtype=torch.bool)
+    is_global[:, 0] = True
+    x = torch.randn(1, 7, 22)
+    with torch.no_grad(), record_attention(model) as record:
+        out = model(x, global_mask=is_global)
+        values = model.value_global(x)
+    torch.testing.assert_close(record["LongformerSelfAttention"][0, :, 0], torch.full((2, 7), 1 / 7))
+    torch.testing.assert_close(out[:, 0], values.mean(1))
+
+
+def test_every_kernel_is_exchanged_once_and_put_back_after_an_error():
+    model = nn.Sequential(MultiHeadAttention(6, 2), MultiHeadAttention(6, 2))
+    model.append(model[0])
+    kernels = [part.kernel for part in model]
+    names = []
+
+    def wrap(name, kernel):
+        names.append(name)
+        if len(names) == 2:
+            raise RuntimeError("stop")
+        return WrappedKernel(kernel)
+
+    def interrupted():
+        with exchanged_kernels(model, wrap):
+            pass
+
+    with pytest.raises(RuntimeError, match="stop"):
+        interrupted()
+    assert names == ["0", "1"]
+    assert all(part.kernel is kernel for part, kernel in zip(model, kernels, strict=True))
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_wrapped_kernel_is_the_kernel_it_wraps(name):
+    kernel, wrapped = FAMILY[name], WrappedKernel(FAMILY[name])
+    q, k, v = torch.randn(3, 2, 2, 35, 11)
+    assert torch.equal(wrapped(q, k, v), kernel(q, k, v))
+    assert torch.equal(wrapped.weights(q, k), kernel.weights(q, k))
+    assert wrapped.pattern(35) == kernel.pattern(35)
+    assert wrapped.allowed_pairs(35, num_heads=2) == kernel.allowed_pairs(35, num_heads=2)
+
+
+def test_a_kernel_that_follows_the_grid_wants_to_know_it():
+    follows = GridKernel(lambda grid: SpaceAttention(grid.tokens_per_frame))
+    attention, x = MultiHeadAttention(6, 2, kernel=WrappedKernel(follows)), torch.randn(1, 6, 6)
+    in_frames = copy.deepcopy(attention)
+    in_frames.kernel = SpaceAttention(3)
+    assert torch.equal(attention(x, grid=TokenGrid(2, 1, 3)), in_frames(x))
+    with pytest.raises(ArgumentError, match="grid must be given"):
+        attention(x)
+    with pytest.raises(ArgumentError, match="grid must be given"):
+        attention.kernel.weights(*torch.randn(2, 1, 2, 6, 3))

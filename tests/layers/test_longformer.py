@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
-from vtlearn.attention import SlidingWindowAttention, full_attention, record_attention
+from vtlearn.attention import (
+    SlidingWindowAttention,
+    UniformAttention,
+    count_multiply_adds,
+    full_attention,
+    record_attention,
+)
+from vtlearn.attention.kernel import WrappedKernel, exchanged_kernels
 from vtlearn.errors import ArgumentError
 from vtlearn.layers import longformer
 from vtlearn.layers.longformer import (
@@ -375,7 +382,7 @@ def test_dropout_of_weights_reaches_global_tokens_that_read_without_keys_and_val
 
 
 def test_recorded_weights_are_those_of_the_global_projections_at_any_size(monkeypatch):
-    """While attention is recorded all projections are made, and the output stays what it was."""
+    """The output is computed as without a recording, which makes the projections it wants for itself."""
     monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
     torch.manual_seed(0)
     attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
@@ -388,7 +395,7 @@ def test_recorded_weights_are_those_of_the_global_projections_at_any_size(monkey
             recorded = attention(x, global_mask=is_global)
         (weights,) = record.values()
         values = attention.value_global(x).unflatten(-1, (2, 11)).transpose(1, 2)
-    torch.testing.assert_close(recorded, alone)
+    assert torch.equal(recorded, alone)
     torch.testing.assert_close((weights[:, :, :1] @ values).transpose(1, 2).flatten(2), alone[:, :1])
 
 
@@ -398,3 +405,47 @@ def test_bad_masks_are_named_at_any_size(monkeypatch):
     attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
     with pytest.raises(ArgumentError, match=r"global_mask must be of shape .*got \(2, 12\)"):
         attention(torch.zeros(2, 13, 22), global_mask=torch.ones(2, 12, dtype=torch.bool))
+
+
+def test_a_wrapped_window_runs_what_a_plain_one_runs(monkeypatch):
+    """Outputs, gradients and multiply-adds are those of the kernel in itself."""
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    torch.manual_seed(0)
+    attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
+    is_global = torch.zeros(2, 17, dtype=torch.bool)
+    is_global[:, 0] = True
+    x = torch.randn(2, 17, 22, requires_grad=True)
+
+    def told():
+        out = attention(x, global_mask=is_global)
+        (gradient,) = torch.autograd.grad(out.square().sum(), x)
+        return out, gradient, count_multiply_adds(attention, x, global_mask=is_global)
+
+    plain = told()
+    with exchanged_kernels(attention, lambda name, kernel: WrappedKernel(kernel)):
+        wrapped = told()
+    assert torch.equal(plain[0], wrapped[0])
+    assert torch.equal(plain[1], wrapped[1])
+    assert plain[2] == wrapped[2]
+
+
+def test_a_kernel_that_weighs_otherwise_computes_the_global_rows_itself(monkeypatch):
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    attention = LongformerSelfAttention(22, 2, kernel=UniformAttention(SlidingWindowAttention(5)))
+    is_global = torch.zeros(2, 17, dtype=torch.bool)
+    is_global[:, 0] = True
+    x = torch.randn(2, 17, 22)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            attention(x, global_mask=is_global)[:, 0], attention.value_global(x).mean(1)
+        )
+
+
+def test_any_callable_serves_as_a_kernel_at_any_size(monkeypatch):
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
+    is_global = torch.zeros(2, 17, dtype=torch.bool)
+    is_global[:, 0] = True
+    attention.kernel = lambda q, k, v, *, global_projections, **rest: global_projections[2]
+    x = torch.randn(2, 17, 22)
+    torch.testing.assert_close(attention(x, global_mask=is_global), attention.value_global(x))

@@ -13,6 +13,7 @@ from vtlearn.attention import (
     Pattern,
     SamePlace,
     StridedGlobal,
+    UniformAttention,
     WithClassToken,
     record_attention,
     reference_attention,
@@ -138,3 +139,14 @@ def test_a_published_block_starts_as_an_image_block():
     for block in model.blocks:
         assert not block.temporal_fc.weight.any()
         assert not block.temporal_fc.bias.any()
+
+
+@pytest.mark.parametrize("branch", ["local_attn", "attn"])
+def test_a_kernel_that_was_set_stays_and_computes(branch):
+    block, clips = made("sparse").blocks[0], torch.randn(1, 1 + GRID.num_tokens, 24, dtype=torch.float64)
+    before = block(clips, GRID)
+    kernel = UniformAttention()
+    getattr(block, branch).kernel = kernel
+    after = block(clips, GRID)
+    assert getattr(block, branch).kernel is kernel
+    assert not torch.allclose(before, after)

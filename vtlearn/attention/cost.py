@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vtlearn.attention.patterns import Full, Pattern
+from vtlearn.attention.window_operator import OPERATORS
 from vtlearn.errors import require, require_odd, require_positive
 
 
@@ -119,30 +120,11 @@ def multihead_multiply_adds(
     return 4 * batch * linear_multiply_adds(num_tokens, embed_dim, embed_dim) + products.multiply_adds
 
 
-def encoder_multiply_adds(
-    num_tokens: int,
-    embed_dim: int,
-    *,
-    num_heads: int,
-    depth: int,
-    mlp_dim: int,
-    pattern: Pattern | None = None,
-    batch: int = 1,
-) -> int:
-    """A stack of encoder blocks: attention and a two-layer MLP, ``depth`` times.
-
-    >>> encoder_multiply_adds(197, 768, num_heads=12, depth=12, mlp_dim=3072)
-    17447454720
-    """
-    block = multihead_multiply_adds(num_tokens, embed_dim, num_heads=num_heads, pattern=pattern, batch=batch)
-    return depth * (block + 2 * batch * linear_multiply_adds(num_tokens, embed_dim, mlp_dim))
-
-
 def count_multiply_adds(function: Callable[..., Any], *args: Any, **kwargs: Any) -> int:
     """Multiply-adds that one call really runs, by torch's FlopCounterMode; what runs dense counts dense.
 
     Torch's own table leaves out the fused attention of the CPU and this library's operators; both are added
-    here, for this count only.
+    here, for this count only. An operator of this library is run a second time to see what it runs.
 
     >>> count_multiply_adds(torch.nn.Linear(3, 4), torch.zeros(10, 3))
     120
@@ -164,4 +146,12 @@ def _formulas() -> dict[Any, Any]:
 
     fused._get_raw = True  # type: ignore[attr-defined]
 
-    return {aten._scaled_dot_product_flash_attention_for_cpu: fused}
+    def inside(run: Callable[..., Any]) -> Callable[..., int]:
+        def formula(*args: Any, out_val: Any = None) -> int:
+            return 2 * count_multiply_adds(run, *args)
+
+        formula._get_raw = True  # type: ignore[attr-defined]
+        return formula
+
+    own = {operator: inside(run) for operator, run in OPERATORS.items()}
+    return {aten._scaled_dot_product_flash_attention_for_cpu: fused} | own

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from vtlearn.attention.kernel import AttentionKernel, open_global, require_attention_inputs
-from vtlearn.attention.patterns import Full, Pattern
+from vtlearn.attention.patterns import Pattern
 from vtlearn.errors import ArgumentError, require_probability
 from vtlearn.shapes import HeadTokens
 
@@ -93,6 +93,3 @@ class DenseAttention(AttentionKernel):
 
     def pattern(self, num_tokens: int) -> Pattern:
         return self.rule
-
-    def pattern_run(self, num_tokens: int) -> Pattern:
-        return Full()

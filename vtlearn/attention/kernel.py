@@ -1,18 +1,25 @@
-"""What every attention kernel is: an object that computes attention and can name the pattern it obeys."""
+"""What every attention kernel is: an object that computes attention and can name the pattern it obeys; and
+how one is laid over another in a model.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vtlearn.attention.patterns import Full, Pattern
 from vtlearn.attention.reference import reference_weights
-from vtlearn.errors import require
-from vtlearn.shapes import HeadTokens
+from vtlearn.errors import ArgumentError, require
+from vtlearn.shapes import HeadTokens, TokenGrid
+
+GlobalProjections = tuple[Tensor, Tensor, Tensor]
+"""Queries, keys and values, (B, heads, N, d) each, with which global tokens read."""
 
 
 def require_attention_inputs(
@@ -45,8 +52,6 @@ class AttentionKernel:
     The two must agree: for every kernel, output and gradients equal those of the reference under its pattern.
     """
 
-    takes_global_mask: ClassVar[bool] = False
-
     def __call__(
         self,
         q: HeadTokens,
@@ -76,9 +81,113 @@ class AttentionKernel:
         allowed = open_global(self.pattern(q.shape[2]).mask(q.shape[2], device=q.device), global_mask)
         return reference_weights(q, k, allowed, valid_mask=valid_mask)
 
-    def pattern_run(self, num_tokens: int) -> Pattern:
-        """The pairs whose products are really computed, where these are more than the rule asks for."""
-        return self.pattern(num_tokens)
+    def allowed_pairs(self, num_tokens: int, *, num_heads: int, global_tokens: int = 0) -> int:
+        """Pairs that the rule allows, of all heads together; most kernels have no global tokens."""
+        rule = self.pattern(num_tokens)
+        return rule.allowed_pairs(num_tokens) * (num_heads if rule.num_heads is None else 1)
+
+    def on(self, grid: TokenGrid) -> AttentionKernel:
+        """The kernel for the tokens of ``grid``: itself, unless it follows the grid."""
+        return self
+
+    def beside_global_rows(self, project: Callable[[], GlobalProjections]) -> AttentionKernel | None:
+        """The kernel to call where the caller computes itself what global tokens read, by plain attention to
+        all real tokens; None where they read in another way, so that the caller must not.
+
+        ``project`` makes the projections with which they read, for a kernel that wants to look at them.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class WrappedKernel(AttentionKernel):
+    """A kernel laid over another: unless a subclass says otherwise, it computes and says what that one does.
+
+    >>> from vtlearn.attention import SlidingWindowAttention
+    >>> WrappedKernel(SlidingWindowAttention(3)).allowed_pairs(4, num_heads=1)
+    10
+    """
+
+    over: AttentionKernel
+
+    def __call__(self, q: HeadTokens, k: HeadTokens, v: HeadTokens, **masks: Any) -> HeadTokens:
+        return self.over(q, k, v, **masks)
+
+    def pattern(self, num_tokens: int) -> Pattern:
+        return self.over.pattern(num_tokens)
+
+    def weights(self, q: HeadTokens, k: HeadTokens, **masks: Any) -> Float[Tensor, "B heads N N"]:
+        return self.over.weights(q, k, **masks)
+
+    def allowed_pairs(self, num_tokens: int, *, num_heads: int, global_tokens: int = 0) -> int:
+        return self.over.allowed_pairs(num_tokens, num_heads=num_heads, global_tokens=global_tokens)
+
+    def on(self, grid: TokenGrid) -> AttentionKernel:
+        return replace(self, over=self.over.on(grid))
+
+    def beside_global_rows(self, project: Callable[[], GlobalProjections]) -> AttentionKernel | None:
+        over = self.over.beside_global_rows(project)
+        return None if over is None else replace(self, over=over)
+
+
+@dataclass(frozen=True)
+class GridKernel(AttentionKernel):
+    """A kernel that follows the token grid: for each grid it is the kernel that ``make`` makes of it.
+
+    It computes nothing before :meth:`on` has told it the grid.
+
+    >>> from vtlearn.attention import TimeAttention
+    >>> GridKernel(lambda grid: TimeAttention(grid.tokens_per_frame)).on(TokenGrid(4, 2, 3))
+    TimeAttention(tokens_per_frame=6)
+    """
+
+    make: Callable[[TokenGrid], AttentionKernel]
+
+    def __call__(self, q: HeadTokens, k: HeadTokens, v: HeadTokens, **masks: Any) -> HeadTokens:
+        raise ArgumentError("grid", None, f"given, since {self} follows it")
+
+    def pattern(self, num_tokens: int) -> Pattern:
+        raise ArgumentError("grid", None, f"given, since {self} follows it")
+
+    def on(self, grid: TokenGrid) -> AttentionKernel:
+        return self.make(grid)
+
+
+@contextmanager
+def exchanged_kernels(
+    model: nn.Module, wrap: Callable[[str, Any], Any], kind: type = AttentionKernel
+) -> Iterator[None]:
+    """Every kernel that a module of ``model`` holds becomes ``wrap(name, kernel)``, while the block runs.
+
+    All are put back at the end, also after an error. ``name`` is that of the module, with the attribute's
+    where it holds several.
+
+    Args:
+        model: any module that holds kernels as plain attributes.
+        wrap: makes of a name and a kernel what stands in its place.
+        kind: the class of the kernels that are meant.
+
+    >>> from vtlearn.attention import MultiHeadAttention
+    >>> layer = MultiHeadAttention(6, 2)
+    >>> with exchanged_kernels(layer, lambda name, kernel: WrappedKernel(kernel)):
+    ...     layer.kernel
+    WrappedKernel(over=FullAttention(causal=False))
+    >>> layer.kernel
+    FullAttention(causal=False)
+    """
+    replaced: list[tuple[nn.Module, str, Any]] = []
+    try:
+        for module_name, module in model.named_modules():
+            kernels = [(key, value) for key, value in vars(module).items() if isinstance(value, kind)]
+            for attribute, kernel in kernels:
+                name = module_name or type(module).__name__
+                full_name = f"{name}.{attribute}" if len(kernels) > 1 else name
+                setattr(module, attribute, wrap(full_name, kernel))
+                replaced.append((module, attribute, kernel))
+        yield
+    finally:
+        for module, attribute, kernel in replaced:
+            setattr(module, attribute, kernel)
 
 
 def open_global(

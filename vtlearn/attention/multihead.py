@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vtlearn.attention.full import FullAttention
 from vtlearn.attention.kernel import AttentionKernel
 from vtlearn.errors import require, require_divisible, require_positive, require_probability
-from vtlearn.shapes import Tokens
+from vtlearn.shapes import TokenGrid, Tokens
 
 
 class MultiHeadAttention(nn.Module):
@@ -64,8 +64,9 @@ class MultiHeadAttention(nn.Module):
         *,
         valid_mask: Bool[Tensor, "B N"] | None = None,
         global_mask: Bool[Tensor, "B N"] | None = None,
+        grid: TokenGrid | None = None,
     ) -> Tokens:
-        """Tokens (B, N, D) → tokens (B, N, D)."""
+        """Tokens (B, N, D) → tokens (B, N, D); ``grid`` is theirs, for kernels that follow one."""
         require(
             x.ndim == 3 and x.shape[-1] == self.embed_dim,
             "x",
@@ -76,7 +77,8 @@ class MultiHeadAttention(nn.Module):
         qkv = self.qkv(x).view(batch, num_tokens, 3, self.num_heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         dropout_p = self.attention_dropout if self.training else 0.0
-        out = self.kernel(q, k, v, valid_mask=valid_mask, global_mask=global_mask, dropout_p=dropout_p)
+        kernel = self.kernel if grid is None else self.kernel.on(grid)
+        out = kernel(q, k, v, valid_mask=valid_mask, global_mask=global_mask, dropout_p=dropout_p)
         return self.projection_dropout(
             self.proj(out.transpose(1, 2).reshape(batch, num_tokens, self.embed_dim))
         )

@@ -13,6 +13,7 @@ tensor([[1, 1, 1, 1, 1],
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -197,6 +198,10 @@ class Full(Pattern):
 
     def allows(self, q_index: Tensor, k_index: Tensor, head: Tensor | int | None = None) -> Tensor:
         return (q_index == q_index) & (k_index == k_index)
+
+    def allowed_pairs(self, num_tokens: int) -> int:
+        self.require_length(num_tokens)
+        return num_tokens * num_tokens
 
 
 @dataclass(frozen=True)
@@ -572,6 +577,9 @@ class PerHead(Pattern):
     @property
     def num_heads(self) -> int | None:
         return len(self.patterns)
+
+    def allowed_pairs(self, num_tokens: int) -> int:
+        return sum(n * rule.allowed_pairs(num_tokens) for rule, n in Counter(self.patterns).items())
 
     def require_length(self, num_tokens: int) -> None:
         for pattern in self.patterns:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from vtlearn.attention.kernel import AttentionKernel
-from vtlearn.attention.patterns import Pattern
+from vtlearn.attention.kernel import (
+    AttentionKernel,
+    GlobalProjections,
+    WrappedKernel,
+    exchanged_kernels,
+)
 from vtlearn.shapes import HeadTokens
 
 
@@ -34,21 +39,28 @@ class AttentionRecord(Mapping[str, Tensor]):
 
 
 @dataclass(frozen=True)
-class _Recording(AttentionKernel):
-    """A kernel that computes what ``recorded`` computes and writes the dense weights down first."""
+class _Recording(WrappedKernel):
+    """A kernel that computes what ``over`` computes and writes the dense weights down first.
 
-    recorded: AttentionKernel
+    ``project`` makes the projections of global tokens where their rows are computed elsewhere.
+    """
+
     name: str
     record: AttentionRecord
+    project: Callable[[], GlobalProjections] | None = None
 
     def __call__(self, q: HeadTokens, k: HeadTokens, v: HeadTokens, **masks: Any) -> HeadTokens:
         about_weights = {name: value for name, value in masks.items() if name != "dropout_p"}
-        weights = self.recorded.weights(q.detach(), k.detach(), **about_weights)
-        self.record.calls.setdefault(self.name, []).append(weights.detach())
-        return self.recorded(q, k, v, **masks)
+        with torch.no_grad():
+            if self.project is not None:
+                about_weights["global_projections"] = self.project()
+            weights = self.over.weights(q, k, **about_weights)
+        self.record.calls.setdefault(self.name, []).append(weights)
+        return self.over(q, k, v, **masks)
 
-    def pattern(self, num_tokens: int) -> Pattern:
-        return self.recorded.pattern(num_tokens)
+    def beside_global_rows(self, project: Callable[[], GlobalProjections]) -> AttentionKernel | None:
+        over = self.over.beside_global_rows(project)
+        return None if over is None else replace(self, over=over, project=project)
 
 
 @contextmanager
@@ -74,19 +86,5 @@ def record_attention(model: nn.Module) -> Iterator[AttentionRecord]:
     {'0': (1, 2, 5, 5), '1': (1, 2, 5, 5)}
     """
     record = AttentionRecord()
-    replaced: list[tuple[nn.Module, str, AttentionKernel]] = []
-    try:
-        for module_name, module in model.named_modules():
-            kernels = [
-                (key, value) for key, value in vars(module).items() if isinstance(value, AttentionKernel)
-            ]
-            for attribute, kernel in kernels:
-                name = module_name or type(module).__name__
-                if len(kernels) > 1:
-                    name = f"{name}.{attribute}"
-                setattr(module, attribute, _Recording(kernel, name, record))
-                replaced.append((module, attribute, kernel))
+    with exchanged_kernels(model, lambda name, kernel: _Recording(kernel, name, record)):
         yield record
-    finally:
-        for module, attribute, kernel in replaced:
-            setattr(module, attribute, kernel)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vtlearn.attention.cost import window_pairs
 from vtlearn.attention.full import full_attention
-from vtlearn.attention.kernel import AttentionKernel, require_attention_inputs
+from vtlearn.attention.kernel import AttentionKernel, GlobalProjections, require_attention_inputs
 from vtlearn.attention.patterns import Causal, Dilated, Pattern, dilation_per_head, normalise_dilation
 from vtlearn.attention.reference import reference_weights
 from vtlearn.attention.sliding_window_bands import band_window_attention, bands_win, shared_globals
@@ -21,7 +22,7 @@ from vtlearn.attention.sliding_window_dense import (
     dense_window_attention,
     kept_bias_attention,
 )
-from vtlearn.attention.window_operator import GlobalProjections, window_by_operator, window_eagerly
+from vtlearn.attention.window_operator import window_by_operator, window_eagerly
 from vtlearn.errors import require, require_odd, require_probability
 from vtlearn.shapes import HeadTokens
 
@@ -136,8 +137,6 @@ class SlidingWindowAttention(AttentionKernel):
     dilation: int | Sequence[int] = 1
     causal: bool = False
 
-    takes_global_mask: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         require_odd(window_size=self.window_size)
         if not isinstance(self.dilation, int):
@@ -171,6 +170,15 @@ class SlidingWindowAttention(AttentionKernel):
     def pattern(self, num_tokens: int) -> Pattern:
         window: Pattern = Dilated(self.window_size, normalise_dilation(self.dilation))
         return window & Causal() if self.causal else window
+
+    def allowed_pairs(self, num_tokens: int, *, num_heads: int, global_tokens: int = 0) -> int:
+        """In closed form, so at any length; the global tokens are the first ones."""
+        rule = partial(window_pairs, num_tokens, self.window_size, causal=self.causal)
+        steps = dilation_per_head(self.dilation, num_heads)
+        return sum(rule(dilation=step, global_tokens=global_tokens) for step in steps)
+
+    def beside_global_rows(self, project: Callable[[], GlobalProjections]) -> AttentionKernel | None:
+        return self
 
     def weights(
         self,

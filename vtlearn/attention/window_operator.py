@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from vtlearn.attention.kernel import GlobalProjections
 from vtlearn.attention.window_products import Window, window_backward, window_forward
-
-GlobalProjections = tuple[Tensor, Tensor, Tensor]
-"""Queries, keys and values, (B, heads, N, d) each, with which global tokens read."""
 
 _INPUTS = (
     "Tensor q, Tensor k, Tensor v, Tensor[] projections, Tensor? global_mask, Tensor? valid_mask, "
@@ -84,8 +85,7 @@ def window_by_operator(
     )
 
 
-@torch.library.custom_op("vtlearn::window", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
-def _window_operator(
+def _run_window(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -103,17 +103,17 @@ def _window_operator(
     return window_forward(q, k, v, own, window, global_mask, valid_mask, dropout_p, int(seed))
 
 
+_window_operator = torch.library.custom_op(
+    "vtlearn::window", _run_window, mutates_args=(), schema=f"({_INPUTS}) -> Tensor"
+)
+
+
 @_window_operator.register_fake
 def _(q, k, v, projections, global_mask, valid_mask, reach, steps, causal, dropout_p, seed):
     return torch.empty_like(q)
 
 
-@torch.library.custom_op(
-    "vtlearn::window_backward",
-    mutates_args=(),
-    schema=f"(Tensor grad_out, Tensor out, {_INPUTS}) -> Tensor[]",
-)
-def _window_backward_operator(
+def _run_window_backward(
     grad_out: Tensor,
     out: Tensor,
     q: Tensor,
@@ -136,6 +136,14 @@ def _window_backward_operator(
     return [x.contiguous() for x in grads]
 
 
+_window_backward_operator = torch.library.custom_op(
+    "vtlearn::window_backward",
+    _run_window_backward,
+    mutates_args=(),
+    schema=f"(Tensor grad_out, Tensor out, {_INPUTS}) -> Tensor[]",
+)
+
+
 @_window_backward_operator.register_fake
 def _(grad_out, out, q, k, v, projections, *rule):
     return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v, *projections)]
@@ -155,3 +163,9 @@ def _operator_backward(ctx, grad_out):
 
 
 _window_operator.register_autograd(_operator_backward, setup_context=_save_for_operator)
+
+OPERATORS: dict[Any, Callable[..., Any]] = {
+    torch.ops.vtlearn.window: _run_window,
+    torch.ops.vtlearn.window_backward: _run_window_backward,
+}
+"""Each operator with what it runs, which a counter of operations does not see into."""

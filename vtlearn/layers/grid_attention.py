@@ -1,18 +1,11 @@
-"""Attention on the token grid: one multi-head attention along an axis, or with the kernel of the grid at
-hand.
-"""
+"""Attention on the token grid: one multi-head attention along an axis."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
-from vtlearn.attention import (
-    AttentionKernel,
-    MultiHeadAttention,
-)
+from vtlearn.attention import MultiHeadAttention
 from vtlearn.errors import require_one_of
 
 
@@ -32,17 +25,3 @@ def attend_along(
         return attention(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     places = x.transpose(1, 2)
     return attention(places.flatten(0, 1)).unflatten(0, places.shape[:2]).transpose(1, 2)
-
-
-def follow_grid(attention: MultiHeadAttention, kernel: AttentionKernel) -> MultiHeadAttention:
-    """Give ``attention`` the kernel of the grid at hand where the last clip had another; a recording goes
-    on.
-    """
-    held = attention.kernel
-    wrapped = next((name for name in ("recorded", "counted") if hasattr(held, name)), None)
-    if wrapped is None:
-        if held != kernel:
-            attention.kernel = kernel
-    elif getattr(held, wrapped) != kernel:
-        attention.kernel = replace(held, **{wrapped: kernel})
-    return attention

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vtlearn.attention.kernel import require_attention_inputs
+from vtlearn.attention.kernel import AttentionKernel, GlobalProjections, require_attention_inputs
 from vtlearn.attention.sliding_window import SlidingWindowAttention
 from vtlearn.attention.window_products import score_dtype
 from vtlearn.errors import ArgumentError, require, require_divisible, require_positive, require_probability
@@ -80,7 +82,7 @@ class LongformerSelfAttention(nn.Module):
         embed_dim: int,
         num_heads: int,
         *,
-        kernel: SlidingWindowAttention,
+        kernel: AttentionKernel,
         attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -90,7 +92,7 @@ class LongformerSelfAttention(nn.Module):
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.head_dim = embed_dim // num_heads
-        self.kernel = kernel
+        self.kernel: AttentionKernel = kernel
         self.attention_dropout = attention_dropout
         self.query = nn.Linear(embed_dim, embed_dim)
         self.key = nn.Linear(embed_dim, embed_dim)
@@ -108,27 +110,29 @@ class LongformerSelfAttention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
-    @staticmethod
-    def _of_global(project: nn.Linear, x: Tensor, global_mask: Tensor) -> Tensor:
-        """The projection of the global tokens, zeros elsewhere; nobody reads the others.
+    def _worth_choosing(self, x: Tensor) -> bool:
+        """Whether it pays to look which tokens are global.
 
-        A compiled graph and a GPU project all: how many there are is not known without waiting for the mask.
+        A compiled graph and a tensor without contents cannot look, and a GPU would wait for the mask.
         """
-        few = x.numel() * project.out_features < WORTH_CHOOSING
-        if few or torch.compiler.is_compiling() or x.device.type != "cpu":
-            return project(x)
-        chosen = project(x[global_mask])
-        return chosen.new_zeros(x.shape).masked_scatter(global_mask[..., None], chosen)
+        seen = type(x) is Tensor and x.device.type == "cpu" and not torch.compiler.is_compiling()
+        return seen and x.numel() * self.embed_dim >= WORTH_CHOOSING
+
+    def _global_projections(self, x: Tensor, global_mask: Tensor) -> GlobalProjections:
+        """The projections that global tokens read by; queries of others, which nobody reads, may be zeros."""
+        if self._worth_choosing(x):
+            chosen = self.query_global(x[global_mask])
+            queries = chosen.new_zeros(x.shape).masked_scatter(global_mask[..., None], chosen)
+        else:
+            queries = self.query_global(x)
+        return self._heads(queries), self._heads(self.key_global(x)), self._heads(self.value_global(x))
 
     def _read_apart(self, x: Tensor, valid_mask: Tensor | None, global_mask: Tensor) -> Tensor | None:
-        """The mask of the global tokens where they should read by :meth:`_global_rows`, else None.
+        """The mask of the global tokens where it pays that they read by :meth:`_global_rows`, else None.
 
-        Only the plain kernel allows it: another (recording, equal weights) wants to see all projections. A
-        compiled graph and a GPU would have to wait for the mask.
+        A callable that is no :class:`AttentionKernel` serves as a kernel too, and computes all rows itself.
         """
-        few = x.numel() * self.embed_dim < WORTH_CHOOSING
-        plain = type(self.kernel) is SlidingWindowAttention
-        if few or not plain or torch.compiler.is_compiling() or x.device.type != "cpu":
+        if not (isinstance(self.kernel, AttentionKernel) and self._worth_choosing(x)):
             return None
         if valid_mask is not None:
             global_mask = global_mask & valid_mask
@@ -177,25 +181,18 @@ class LongformerSelfAttention(nn.Module):
         )
         q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
         require_attention_inputs(q, k, v, valid_mask=valid_mask, global_mask=global_mask)
-        projections = readers = None
+        dropout_p = self.attention_dropout if self.training else 0.0
+        masks: dict[str, Any] = {"valid_mask": valid_mask, "global_mask": global_mask, "dropout_p": dropout_p}
+        kernel, readers = self.kernel, None
         if global_mask is not None:
+            project = partial(self._global_projections, x, global_mask)
             readers = self._read_apart(x, valid_mask, global_mask)
-        if global_mask is not None and readers is None:
-            projections = (
-                self._heads(self._of_global(self.query_global, x, global_mask)),
-                self._heads(self.key_global(x)),
-                self._heads(self.value_global(x)),
-            )
-        out = self.kernel(
-            q,
-            k,
-            v,
-            valid_mask=valid_mask,
-            global_mask=global_mask,
-            dropout_p=self.attention_dropout if self.training else 0.0,
-            global_projections=projections,
-        )
-        out = out.transpose(1, 2).flatten(2)
+            beside = None if readers is None else kernel.beside_global_rows(project)
+            if beside is None:
+                masks["global_projections"], readers = project(), None
+            else:
+                kernel = beside
+        out = kernel(q, k, v, **masks).transpose(1, 2).flatten(2)
         if readers is None:
             return out
         rows = self._global_rows(x, valid_mask, readers).to(out.dtype)

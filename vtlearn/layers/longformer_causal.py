@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from vtlearn.attention.sliding_window import SlidingWindowAttention
 from vtlearn.errors import require
 from vtlearn.layers.longformer import LongformerEncoder, LongformerLayer
 from vtlearn.shapes import Tokens
@@ -77,9 +78,9 @@ class CausalLongformerLayer(LongformerLayer):
     global token does, but no token that is older or yet to come.
     """
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        self.recent = RecentAttention(self.attention.kernel.window_size // 2)
+    def __init__(self, *args: Any, kernel: SlidingWindowAttention, **options: Any) -> None:
+        super().__init__(*args, kernel=kernel, **options)
+        self.recent = RecentAttention(kernel.window_size // 2)
 
     def advance(self, x: Tokens, readers: Tokens, past: Recent | None) -> tuple[Tokens, Tokens, Recent]:
         """New tokens and their readers through the layer, and what to keep for those that follow."""

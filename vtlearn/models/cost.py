@@ -4,18 +4,14 @@ device.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from vtlearn.attention import AttentionKernel, Full, Pattern, PerHead, SlidingWindowAttention
-from vtlearn.attention.cost import window_pairs
+from vtlearn.attention.kernel import WrappedKernel, exchanged_kernels
 from vtlearn.errors import require_positive
 from vtlearn.layers.embed import as_pair
 from vtlearn.layers.longformer_causal import RecentAttention
@@ -50,34 +46,17 @@ class ModelCost:
 
 
 @dataclass(frozen=True)
-class _Counted(AttentionKernel):
-    """A kernel that computes nothing and writes down what ``counted`` would cost."""
+class _Counted(WrappedKernel):
+    """A kernel that computes nothing and writes down what ``over`` would cost."""
 
-    counted: AttentionKernel
     calls: list[int] = field(compare=False)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, **masks: Any) -> Tensor:
         batch, heads, tokens, head_dim = q.shape
-        has_global = masks.get("global_mask") is not None
-        self.calls.append(2 * batch * self._pairs(heads, tokens, has_global) * head_dim)
+        global_tokens = int(masks.get("global_mask") is not None)
+        pairs = self.over.allowed_pairs(tokens, num_heads=heads, global_tokens=global_tokens)
+        self.calls.append(2 * batch * pairs * head_dim)
         return torch.empty_like(q)
-
-    def _pairs(self, heads: int, tokens: int, has_global: bool) -> int:
-        kernel = self.counted
-        if isinstance(kernel, SlidingWindowAttention) and isinstance(kernel.dilation, int):
-            return heads * window_pairs(
-                tokens,
-                kernel.window_size,
-                dilation=kernel.dilation,
-                causal=kernel.causal,
-                global_tokens=int(has_global),
-            )
-        pattern = kernel.pattern(tokens)
-        rules = Counter(pattern.patterns) if isinstance(pattern, PerHead) else Counter({pattern: heads})
-        return sum(count * _pairs_of(rule, tokens) for rule, count in rules.items())
-
-    def pattern(self, num_tokens: int) -> Pattern:
-        return self.counted.pattern(num_tokens)
 
 
 @dataclass(frozen=True)
@@ -100,29 +79,6 @@ class _CountedRecent(RecentAttention):
         pairs = sum(min(position, self.reach) + 2 for position in range(first, first + new))
         self.calls.append(2 * batch * heads * pairs * head_dim)
         return torch.empty_like(q)
-
-
-def _pairs_of(rule: Pattern, tokens: int) -> int:
-    return tokens * tokens if isinstance(rule, Full) else rule.allowed_pairs(tokens)
-
-
-@contextmanager
-def _counting(model: nn.Module, calls: list[int]) -> Iterator[None]:
-    replaced: list[tuple[nn.Module, str, object]] = []
-    try:
-        for module in model.modules():
-            held = vars(module)
-            kernel, recent = held.get("kernel"), held.get("recent")
-            if isinstance(kernel, AttentionKernel):
-                replaced.append((module, "kernel", kernel))
-                module.kernel = _Counted(kernel, calls)  # type: ignore[assignment]
-            if isinstance(recent, RecentAttention):
-                replaced.append((module, "recent", recent))
-                module.recent = _CountedRecent(recent.reach, calls)  # type: ignore[assignment]
-        yield
-    finally:
-        for module, name, original in replaced:
-            setattr(module, name, original)
 
 
 def input_shape(config: Any, num_frames: int | None = None) -> tuple[int, ...]:
@@ -160,6 +116,11 @@ def model_cost(config: Any, num_frames: int | None = None) -> ModelCost:
         model = build_model(config).eval()
         clip = torch.empty(input_shape(config, num_frames))
     calls: list[int] = []
-    with torch.no_grad(), _counting(model, calls), FlopCounterMode(display=False) as counter:
+    with (
+        exchanged_kernels(model, lambda _, kernel: _Counted(kernel, calls)),
+        exchanged_kernels(model, lambda _, recent: _CountedRecent(recent.reach, calls), RecentAttention),
+        torch.no_grad(),
+        FlopCounterMode(display=False) as counter,
+    ):
         model(clip)
     return ModelCost(count_parameters(model), counter.get_total_flops() // 2, sum(calls))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vtlearn.attention import DenseAttention, LocalNeighbourhood, StridedGlobal, WithClassToken
+from vtlearn.attention.kernel import GridKernel
 from vtlearn.errors import require_one_of, require_positive
 from vtlearn.layers.block import (
     DropPath,
@@ -20,7 +21,7 @@ from vtlearn.layers.block import (
     start_truncated_normal,
 )
 from vtlearn.layers.embed import PatchEmbed, as_pair, check_clips, check_divides
-from vtlearn.layers.grid_attention import attend_along, follow_grid
+from vtlearn.layers.grid_attention import attend_along
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_grid_table, resize_line_table
 from vtlearn.models.classifier import EncoderConfig, VideoClassifier, freeze_tuples, learned_table
@@ -189,6 +190,14 @@ class ParallelBlock(DividedBlock):
         return self.finish(token + token_update, patches + patch_update + self.over_time(patches))
 
 
+def _near(grid: TokenGrid) -> DenseAttention:
+    return DenseAttention(LocalNeighbourhood(grid))
+
+
+def _far(grid: TokenGrid) -> DenseAttention:
+    return DenseAttention(WithClassToken(StridedGlobal(grid)))
+
+
 class SparseBlock(_SpaceTimeBlock):
     """Attention to the near half of the clip, then to every second token of all of it ("sparse local global",
     L+G).
@@ -204,14 +213,14 @@ class SparseBlock(_SpaceTimeBlock):
         self.local_norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.local_attn = config.new_attention()
         self.local_fc = nn.Linear(config.embed_dim, config.embed_dim)
+        self.local_attn.kernel, self.attn.kernel = GridKernel(_near), GridKernel(_far)
 
     def forward(self, x: Float[Tensor, "B n D"], grid: TokenGrid) -> Float[Tensor, "B n D"]:
         token, patches = x[:, :1], x[:, 1:]
-        near = follow_grid(self.local_attn, DenseAttention(LocalNeighbourhood(grid)))
-        patches = patches + self.local_fc(self.drop_path(near(self.local_norm1(patches))))
+        near = self.local_attn(self.local_norm1(patches), grid=grid)
+        patches = patches + self.local_fc(self.drop_path(near))
         x = torch.cat([token, patches], dim=1)
-        far = follow_grid(self.attn, DenseAttention(WithClassToken(StridedGlobal(grid))))
-        x = x + self.drop_path(far(self.norm1(x)))
+        x = x + self.drop_path(self.attn(self.norm1(x), grid=grid))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vtlearn.attention import SplitHeadsAttention
+from vtlearn.attention.kernel import GridKernel
 from vtlearn.errors import ArgumentError, require, require_one_of, require_positive
 from vtlearn.layers.block import (
     DropPath,
@@ -24,7 +26,7 @@ from vtlearn.layers.block import (
     start_xavier,
 )
 from vtlearn.layers.embed import TUBELET_STARTS, TubeletEmbed, as_pair, check_clips, check_divides
-from vtlearn.layers.grid_attention import attend_along, follow_grid
+from vtlearn.layers.grid_attention import attend_along
 from vtlearn.layers.head import check_num_classes, linear_head
 from vtlearn.layers.position import RESIZE_MODES, resize_box_table, resize_grid_table, resize_line_table
 from vtlearn.models.classifier import EncoderConfig, VideoClassifier, freeze_tuples, learned_table
@@ -370,6 +372,10 @@ class SelfAttentionBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm_mlp(x)))
 
 
+def _split_heads(num_heads: int, grid: TokenGrid) -> SplitHeadsAttention:
+    return SplitHeadsAttention(grid.tokens_per_frame, num_heads)
+
+
 class DotProductBlock(nn.Module):
     """A block of model 4: one attention whose first half of heads looks over time, its second half over
     space.
@@ -381,6 +387,7 @@ class DotProductBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.attn = config.new_attention()
+        self.attn.kernel = GridKernel(partial(_split_heads, config.num_heads))
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
         self.mlp = Mlp(
             config.embed_dim,
@@ -391,8 +398,8 @@ class DotProductBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Float[Tensor, "B t s D"], grid: TokenGrid) -> Float[Tensor, "B t s D"]:
-        attention = follow_grid(self.attn, SplitHeadsAttention(grid.tokens_per_frame, self.attn.num_heads))
-        x = x + self.drop_path(attention(self.norm1(x).flatten(1, 2)).view_as(x))
+        update = self.attn(self.norm1(x).flatten(1, 2), grid=grid)
+        x = x + self.drop_path(update.view_as(x))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vtlearn.attention import SlidingWindowAttention
+from vtlearn.attention import UniformAttention
 from vtlearn.errors import (
     ArgumentError,
     DataError,
@@ -187,35 +187,6 @@ def build_backbone(backbone: ViTConfig | ResNetConfig | str) -> nn.Module:
     return timm.create_model(backbone.removeprefix("timm/"), num_classes=0)
 
 
-@dataclass(frozen=True)
-class UniformWindow(SlidingWindowAttention):
-    """The window with equal weights for all its keys, whoever asks: VTN's ablation of learned attention."""
-
-    def __call__(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        *,
-        valid_mask: Tensor | None = None,
-        global_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        global_projections: tuple[Tensor, Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        q = k = torch.zeros_like(q)
-        if global_projections is not None:
-            global_projections = (q, k, global_projections[2])
-        return super().__call__(
-            q,
-            k,
-            v,
-            valid_mask=valid_mask,
-            global_mask=global_mask,
-            dropout_p=dropout_p,
-            global_projections=global_projections,
-        )
-
-
 class FrameIndexPositions(nn.Module):
     """Positions by the frame's real index in the video, so that one table serves every frame rate.
 
@@ -370,7 +341,7 @@ class VTN(VideoClassifier):
         if config.attention == "uniform":
             for layer in self.temporal_encoder.layers:
                 assert isinstance(layer, LongformerLayer)
-                layer.attention.kernel = UniformWindow(layer.attention.kernel.window_size)
+                layer.attention.kernel = UniformAttention(layer.attention.kernel)
         self.head = self.make_head(config.num_classes)
         self.train()
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from vtlearn.attention import AttentionKernel, Pattern, SlidingWindowAttention
+from vtlearn.attention.kernel import WrappedKernel, exchanged_kernels
 from vtlearn.errors import require_one_of
 from vtlearn.layers.longformer import LongformerSelfAttention
 from vtlearn.models.catalogue import build_model
@@ -110,17 +110,11 @@ class _KeepInputs(torch.autograd.Function):
         return tuple(torch.empty_like(each) for each in inputs)
 
 
-@dataclass(frozen=True)
-class _WindowKept(AttentionKernel):
+class _WindowKept(WrappedKernel):
     """What windowed attention keeps, without the computation, which looks at its masks."""
-
-    stands_for: AttentionKernel
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, **masks: Any) -> Tensor:
         return _KeepInputs.apply(q, k, v, *(masks.get("global_projections") or ()))
-
-    def pattern(self, num_tokens: int) -> Pattern:
-        return self.stands_for.pattern(num_tokens)
 
 
 class _FirstRows(nn.Module):
@@ -191,12 +185,12 @@ def training_memory(
         positions = getattr(module, "positions", None)
         if isinstance(positions, FrameIndexPositions):
             module.positions = _FirstRows(positions)
-        if isinstance(module, LongformerSelfAttention):  # projects all, as on a GPU, not those of its mask
-            module._of_global = lambda project, x, mask: project(x)  # type: ignore[assignment]
-        kernel = vars(module).get("kernel")
-        if isinstance(kernel, SlidingWindowAttention):
-            module.kernel = _WindowKept(kernel)  # type: ignore[assignment]
-    with FakeTensorMode(allow_non_fake_inputs=True), place:
+    windows = nn.ModuleList(each for each in model.modules() if isinstance(each, LongformerSelfAttention))
+    with (
+        exchanged_kernels(windows, lambda _, kernel: _WindowKept(kernel)),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        place,
+    ):
         model.to_empty(device=place)
         shape = (batch_size, *input_shape(config, num_frames)[1:])
         clips = torch.empty(shape, device=place)
