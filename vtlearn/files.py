@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     whole = Path(path)
     whole.parent.mkdir(parents=True, exist_ok=True)
-    aside = whole.with_name(f".{whole.stem}.{os.getpid()}.partial{whole.suffix}")
+    aside = whole.with_name(f".{whole.stem}.{uuid.uuid4().hex}.partial{whole.suffix}")
     try:
         yield aside
         with aside.open("rb") as file:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -108,13 +111,23 @@ def test_nothing_is_kept_on_ci(state, monkeypatch):
 
 @pytest.mark.parametrize(
     "broken",
-    ["", "{", "[]", "null", '{"exercises": []}', '{"exercises": {"00.1": 3}}', '{"quiz": 3}', "\x00\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"exercises": []}',
+        '{"exercises": {"00.1": 3}}',
+        '{"quiz": 3}',
+        "\x00\xff",
+        "[" * 10_000,
+    ],
 )
 def test_a_broken_file_is_put_aside(state, broken):
     state.mkdir()
     (state / "progress.json").write_text(broken)
     assert progress.passed_exercises() == set()
-    assert (state / "progress.broken.json").is_file()
+    assert (state / "progress.broken.1.json").read_text() == broken
     assert check("00.1", answer_of_the_learner()).passed
     assert json.loads((state / "progress.json").read_text())["exercises"]["00.1"]["passed"]
 
@@ -130,13 +143,90 @@ def test_a_crash_while_writing_leaves_the_old_file_whole(state, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         progress.note_hint("00.1", 1)
     assert (state / "progress.json").read_text() == before
-    assert [path.name for path in state.iterdir()] == ["progress.json"]
+    assert sorted(path.name for path in state.iterdir()) == [".progress.lock", "progress.json"]
 
 
 def test_a_folder_that_cannot_be_written_fails_no_answer(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VTLEARN_STATE", str(tmp_path / "file" / "below"))
     assert check("00.1", answer_of_the_learner()).passed
+
+
+def test_every_broken_file_keeps_a_name_of_its_own(state):
+    state.mkdir()
+    for number in (1, 2, 3):
+        (state / "progress.json").write_text(f"{{ broken {number}")
+        progress.note_hint("00.1", 1)
+    kept = sorted(path.read_text() for path in state.glob("progress.broken.*.json"))
+    assert kept == ["{ broken 1", "{ broken 2", "{ broken 3"]
+
+
+def test_a_good_file_that_cannot_be_read_for_a_moment_stays_as_it_is(state, monkeypatch, capsys):
+    check("00.1", answer_of_the_learner())
+    before = (state / "progress.json").read_bytes()
+
+    def refused(self):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Path, "read_bytes", refused)
+        assert not check("00.2", None).passed
+        progress.note_quiz("00.1", True)
+        assert progress.read() == {}
+    assert "Your progress was not kept" in capsys.readouterr().out
+    assert (state / "progress.json").read_bytes() == before
+    assert not list(state.glob("*broken*"))
+    assert progress.passed_exercises() == {"00.1"}
+
+
+def test_a_lock_that_another_holds_is_not_waited_for_long(state, monkeypatch, capsys):
+    check("00.1", answer_of_the_learner())
+    monkeypatch.setattr(progress, "_PATIENCE", 0.05)
+    with progress.FileLock(state / ".progress.lock"):
+        assert check("00.1", answer_of_the_learner()).passed
+    assert "another notebook holds it" in capsys.readouterr().out
+    assert json.loads((state / "progress.json").read_text())["exercises"]["00.1"]["attempts"] == 1
+
+
+def test_counts_of_another_type_fail_no_check(state):
+    state.mkdir()
+    entry = {"passed": True, "attempts": "x", "hints": [1], "source": 3}
+    (state / "progress.json").write_text(json.dumps({"exercises": {"00.1": entry}}))
+    assert check("00.1", answer_of_the_learner()).passed
+    progress.note_hint("00.1", 2)
+    kept = progress.read()["exercises"]["00.1"]
+    assert (kept["passed"], kept["attempts"], kept["hints"]) == (True, 1, 2)
+
+
+PASSES = """
+import sys
+from vtlearn.course import progress
+for number in range(40):
+    progress.record(f"{sys.argv[1]}.{number}", None, passed=True, attempted=True)
+    progress.record("99.1", None, passed=False, attempted=True)
+"""
+
+
+def test_two_notebooks_lose_no_pass(state):
+    notebooks = [subprocess.Popen([sys.executable, "-c", PASSES, name]) for name in ("10", "11")]
+    assert [each.wait(120) for each in notebooks] == [0, 0]
+    kept = progress.read()["exercises"]
+    assert sum(entry["passed"] for entry in kept.values()) == 80
+    assert kept["99.1"]["attempts"] == 80
+
+
+def test_two_threads_lose_no_pass(state):
+    def passes(name):
+        for number in range(40):
+            progress.record(f"{name}.{number}", None, passed=True, attempted=True)
+
+    threads = [threading.Thread(target=passes, args=(name,)) for name in ("10", "11")]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sum(entry["passed"] for entry in progress.read()["exercises"].values()) == 80
+    assert sorted(path.name for path in state.iterdir()) == [".progress.lock", "progress.json"]
 
 
 def test_hints_quiz_and_forgetting(state):

@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import itertools
 import json
 import linecache
 import os
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from vtlearn.files import write_text
 from vtlearn.runtime import on_ci
 
+_PATIENCE = 5.0  # seconds to wait for another notebook
 _PASSED_HERE: dict[str, Any] = {}
 
 
@@ -41,34 +46,34 @@ def record(exercise_id: str, answer: Any, *, passed: bool, attempted: bool) -> N
     """Remember one check: the count of attempts, and the source of an answer that passed."""
     if passed:
         _PASSED_HERE[exercise_id] = answer
-    if not is_kept() or not attempted:
+    if not attempted:
         return
-    state = read()
-    entry = state.setdefault("exercises", {}).setdefault(exercise_id, {"passed": False, "attempts": 0})
-    entry["attempts"] += 1
-    if passed:
-        entry["passed"] = True
-        source = source_of(answer)
-        if source is not None:
-            entry["source"] = source
-    write(state)
+    source = source_of(answer) if passed and is_kept() else None
+    with changed() as state:
+        entry = _entry(state, exercise_id)
+        entry["attempts"] += 1
+        if passed:
+            entry["passed"] = True
+            if source is not None:
+                entry["source"] = source
 
 
 def note_hint(exercise_id: str, hints: int) -> None:
     """Remember how many hints were opened."""
-    if is_kept():
-        state = read()
-        entry = state.setdefault("exercises", {}).setdefault(exercise_id, {"passed": False, "attempts": 0})
-        entry["hints"] = max(int(entry.get("hints", 0)), hints)
-        write(state)
+    with changed() as state:
+        entry = _entry(state, exercise_id)
+        entry["hints"] = max(entry.get("hints", 0), hints)
 
 
 def note_quiz(question_id: str, right: bool) -> None:
     """Remember whether a quiz question was answered rightly."""
-    if is_kept():
-        state = read()
-        state.setdefault("quiz", {})[question_id] = right
-        write(state)
+    with changed() as state:
+        state["quiz"][question_id] = right
+
+
+def _entry(state: dict[str, Any], exercise_id: str) -> dict[str, Any]:
+    entry: dict[str, Any] = state["exercises"].setdefault(exercise_id, {"passed": False, "attempts": 0})
+    return entry
 
 
 def passed_exercises() -> set[str]:
@@ -92,30 +97,90 @@ def forget(lesson: str | None = None) -> None:
     """Forget the progress of one lesson ("03"), or all of it."""
     for name in [name for name in _PASSED_HERE if lesson in (None, name[:2])]:
         del _PASSED_HERE[name]
-    if is_kept():
-        state = read()
+    with changed() as state:
         for part in ("exercises", "quiz"):
-            kept = state.get(part, {})
-            state[part] = {name: entry for name, entry in kept.items() if lesson not in (None, name[:2])}
-        write(state)
+            state[part] = {
+                name: entry for name, entry in state[part].items() if lesson not in (None, name[:2])
+            }
+
+
+@contextlib.contextmanager
+def changed() -> Iterator[dict[str, Any]]:
+    """The state, to be changed inside the block and then written; other notebooks wait for their turn.
+
+    Where it cannot be read or written, or another notebook holds it too long, one line says so; the block
+    runs all the same, and what is on the disk stays as it was.
+    """
+    state: dict[str, Any] = {"exercises": {}, "quiz": {}}
+    if not is_kept():
+        yield state
+        return
+    folder, complaint = state_folder(), None
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / ".progress.lock", timeout=_PATIENCE))
+            state = _load(folder / "progress.json")
+        except OSError as error:
+            complaint = error
+        yield state
+        if complaint is None:
+            try:
+                write(state)
+            except OSError as error:
+                complaint = error
+    if complaint is not None:
+        reason = "another notebook holds it" if isinstance(complaint, Timeout) else complaint.strerror
+        print(f"Your progress was not kept: {folder} ({reason}). Your answer is judged all the same.")
 
 
 def read() -> dict[str, Any]:
-    """The state; empty where there is none, is not kept, or cannot be read (the broken file is put aside)."""
+    """The state; empty where there is none, is not kept, or cannot be read just now."""
     path = state_folder() / "progress.json"
     if not is_kept() or not path.is_file():
         return {}
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        parts = [state.setdefault("exercises", {}), state.setdefault("quiz", {})]
-        if not all(isinstance(part, dict) for part in parts):
-            raise ValueError
-        if not all(isinstance(entry, dict) for entry in parts[0].values()):
-            raise ValueError
-    except (OSError, ValueError, AttributeError):
-        with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".broken.json"))
+        return _parsed(path.read_bytes())
+    except OSError:
         return {}
+    except ValueError:
+        with changed() as state:  # puts the broken file aside
+            return state
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The state of a file; one that holds no state is set aside under a name of its own."""
+    try:
+        return _parsed(path.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        numbered = (path.with_suffix(f".broken.{number}.json") for number in itertools.count(1))
+        path.replace(next(name for name in numbered if not name.exists()))
+    return {"exercises": {}, "quiz": {}}
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """A state from JSON, its counts whole numbers.
+
+    Raises:
+        ValueError: no state.
+    """
+    try:
+        state = json.loads(text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(state, dict):
+        raise ValueError("no object")
+    entries, quiz = state.setdefault("exercises", {}), state.setdefault("quiz", {})
+    if not isinstance(entries, dict) or not isinstance(quiz, dict):
+        raise ValueError("no exercises")
+    for entry in entries.values():
+        if not isinstance(entry, dict):
+            raise ValueError("no exercise")
+        for name in ("attempts", "hints"):
+            if name in entry or name == "attempts":
+                entry[name] = entry.get(name) if type(entry.get(name)) is int else 0
     return state
 
 
