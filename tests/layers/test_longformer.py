@@ -449,3 +449,27 @@ def test_any_callable_serves_as_a_kernel_at_any_size(monkeypatch):
     attention.kernel = lambda q, k, v, *, global_projections, **rest: global_projections[2]
     x = torch.randn(2, 17, 22)
     torch.testing.assert_close(attention(x, global_mask=is_global), attention.value_global(x))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_gradients_are_the_same_while_recording(monkeypatch, narrow):
+    """Also under autocast, which keeps narrow weights from one product to the next."""
+    monkeypatch.setattr(longformer, "WORTH_CHOOSING", 0)
+    torch.manual_seed(0)
+    attention = LongformerSelfAttention(22, 2, kernel=SlidingWindowAttention(5))
+    is_global = torch.zeros(2, 17, dtype=torch.bool)
+    is_global[:, 0] = True
+    x = torch.randn(2, 17, 22)
+
+    def gradients():
+        attention.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            attention(x, global_mask=is_global).square().sum().backward()
+        return {name: each.grad for name, each in attention.named_parameters() if each.grad is not None}
+
+    alone = gradients()
+    with record_attention(attention):
+        recorded = gradients()
+    assert "query_global.weight" in alone
+    assert alone.keys() == recorded.keys()
+    assert all(torch.equal(alone[name], recorded[name]) for name in alone)

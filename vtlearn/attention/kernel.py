@@ -134,7 +134,8 @@ class WrappedKernel(AttentionKernel):
 class GridKernel(AttentionKernel):
     """A kernel that follows the token grid: for each grid it is the kernel that ``make`` makes of it.
 
-    It computes nothing before :meth:`on` has told it the grid.
+    Raises:
+        ArgumentError: called, or asked for its pattern, before :meth:`on` has told it the grid.
 
     >>> from vtlearn.attention import TimeAttention
     >>> GridKernel(lambda grid: TimeAttention(grid.tokens_per_frame)).on(TokenGrid(4, 2, 3))

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vtlearn.attention.kernel import (
@@ -51,11 +50,10 @@ class _Recording(WrappedKernel):
 
     def __call__(self, q: HeadTokens, k: HeadTokens, v: HeadTokens, **masks: Any) -> HeadTokens:
         about_weights = {name: value for name, value in masks.items() if name != "dropout_p"}
-        with torch.no_grad():
-            if self.project is not None:
-                about_weights["global_projections"] = self.project()
-            weights = self.over.weights(q, k, **about_weights)
-        self.record.calls.setdefault(self.name, []).append(weights)
+        if self.project is not None:
+            about_weights["global_projections"] = self.project()
+        weights = self.over.weights(q.detach(), k.detach(), **about_weights)
+        self.record.calls.setdefault(self.name, []).append(weights.detach())
         return self.over(q, k, v, **masks)
 
     def beside_global_rows(self, project: Callable[[], GlobalProjections]) -> AttentionKernel | None:
