@@ -1,5 +1,6 @@
 """Lesson 09 beyond its listed answers: other right ways pass, other mistakes are named."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import torch
 from vtlearn.course.exercise import exercise, judge_exercise
 from vtlearn.course.panels.lesson_09 import DatasetBrowser, order_of, rows_of
 from vtlearn.data.kinetics import class_names, read_annotations
-from vtlearn.data.loader import Balanced
 from vtlearn.data.synthetic import LABELLINGS, bundled_samples
 from vtlearn.study.controls import shuffled
 
@@ -343,11 +343,13 @@ def test_reading_takes_the_published_list_whole():
     assert [name for name, _ in clips] == list(dict.fromkeys(row.clip_name for row in rows))
 
 
-def test_balance_and_shuffling_agree_with_the_library():
+def test_a_balanced_order_has_every_class_equally_often_and_shuffling_agrees_with_the_library():
     classes = [0] * 7 + [1] * 2
     own = exercise("09.4").compile()(classes, 7, torch.Generator().manual_seed(0))
-    library = Balanced(classes, per_class=7)(epoch=0)
-    assert sorted(classes[clip] for clip in own) == sorted(classes[clip] for clip in library)
+    assert Counter(classes[clip] for clip in own) == {0: 7, 1: 7}
+    uses = Counter(own)
+    assert {uses[clip] for clip in range(7)} == {1}, "each clip of the large class once"
+    assert {uses[clip] for clip in (7, 8)} <= {3, 4}, "those of the small one in turn"
     clips, labels = torch.rand(5, 3, 1, 2, 2), torch.zeros(5, dtype=torch.long)
     seen = []
 

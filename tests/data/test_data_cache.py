@@ -1,4 +1,4 @@
-"""Caches: the same frames and features as without them, within the bound, and of this very video."""
+"""Caches: the same frames as without them, within the bound, and of this very video."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from vtlearn.data import cache as caches
-from vtlearn.data.cache import FeatureCache, FrameCache
-from vtlearn.data.decode import VideoReader, decode_all, open_video
+from vtlearn.data.batches import Batches, Epochs
+from vtlearn.data.cache import FrameCache
+from vtlearn.data.decode import decode_all, open_video
 from vtlearn.data.kinetics import ClipRecord
-from vtlearn.data.loader import ClipDataset, ClipLoader, FeatureDataset, InTurn, Shuffled
-from vtlearn.data.sampling import SegmentSampler, StridedSampler
+from vtlearn.data.loader import ClipDataset
+from vtlearn.data.sampling import StridedSampler
 from vtlearn.data.transforms import RandomCrop
 from vtlearn.errors import ArgumentError, DataError
 
@@ -102,7 +103,7 @@ def test_batches_are_the_same_through_the_cache_and_its_workers(videos: list[Pat
     records = [ClipRecord(path=path, labels={"label": i}) for i, path in enumerate(videos)]
     records.append(ClipRecord(path=tmp_path / "gone.mp4", labels={"label": 9}))
 
-    def loader(cache: FrameCache | None, workers: int) -> ClipLoader:
+    def batched(cache: FrameCache | None, workers: int) -> Batches:
         dataset = ClipDataset(
             records,
             StridedSampler(3, 2),
@@ -111,44 +112,10 @@ def test_batches_are_the_same_through_the_cache_and_its_workers(videos: list[Pat
             random=True,
             cache=cache,
         )
-        return ClipLoader(dataset, Shuffled(6), batch_size=4, num_workers=workers)
+        return Batches(dataset, Epochs(6, batch_size=4), num_workers=workers)
 
-    plain = loader(None, 0)
-    kept = loader(FrameCache(tmp_path / "cache", max_bytes=3 * ONE), 2)
-    for _ in range(2):
-        for one, other in zip(plain, kept, strict=True):
-            assert one["path"] == other["path"]
-            assert torch.equal(one["clip"], other["clip"])
-    assert [entry.name for entry in kept.skipped] == [str(tmp_path / "gone.mp4")]
-
-
-def test_features_are_computed_once_and_read_by_the_frame(videos: list[Path], tmp_path: Path) -> None:
-    kept = FeatureCache(tmp_path, "vit_tiny 0123")
-    computed = []
-
-    def compute(video: VideoReader) -> tuple[torch.Tensor, torch.Tensor]:
-        computed.append(video.path)
-        index = torch.arange(0, video.num_frames, 2)
-        return index[:, None] * torch.ones(1, 5) + len(computed), index
-
-    for video in [*videos[:3], *videos[:3]]:
-        kept.fill(video, compute)
-    assert computed == [str(video) for video in videos[:3]]
-    features, index = kept.load(videos[1], [3, 0])
-    assert index.tolist() == [6, 0]
-    assert features.tolist() == [[8.0] * 5, [2.0] * 5]
-    assert kept.load(videos[1])[0].shape == (4, 5)
-    assert videos[3] not in kept
-    with pytest.raises(DataError, match=r"v1\.mp4: no features by 'another'"):
-        FeatureCache(tmp_path, "another").load(videos[1])
-    with pytest.raises(ArgumentError, match=r"^backbone must be"):
-        FeatureCache(tmp_path, "")
-
-    records = [ClipRecord(path=path, labels={"label": i}) for i, path in enumerate(videos[:4])]
-    dataset = FeatureDataset(records, kept, SegmentSampler(2), random=True)
-    loader = ClipLoader(dataset, InTurn(4), batch_size=3, num_workers=1)
-    (batch,) = list(loader)
-    assert batch["clip"].shape == (3, 2, 5)
-    assert torch.equal(batch["clip"][..., 0], batch["frame_index"] + torch.arange(1, 4)[:, None])
-    assert batch["labels"]["label"].tolist() == [0, 1, 2]
-    assert [Path(entry.name).name for entry in loader.skipped] == ["v3.mp4"]
+    plain, kept = batched(None, 0), batched(FrameCache(tmp_path / "cache", max_bytes=3 * ONE), 2)
+    for one, other in zip(plain(0, 4), kept(0, 4), strict=True):
+        assert one["path"] == other["path"]
+        assert torch.equal(one["clip"], other["clip"])
+    assert list(kept.skipped) == [str(tmp_path / "gone.mp4")]

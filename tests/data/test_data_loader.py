@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,20 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from vtlearn.data.batches import Batches, Endless, Epochs, Part, listed_batches, parts_of
 from vtlearn.data.decode import decode_all
 from vtlearn.data.kinetics import ClipRecord
-from vtlearn.data.loader import (
-    Balanced,
-    ClipDataset,
-    ClipKey,
-    ClipLoader,
-    InTurn,
-    Shared,
-    Shuffled,
-    clip_generator,
-    collate_clips,
-    report_skipped,
-)
+from vtlearn.data.loader import ClipDataset, ClipKey, clip_generator, collate_clips
 from vtlearn.data.sampling import StridedSampler, UniformSampler, WholeVideoSampler
 from vtlearn.data.transforms import Compose, Normalise, RandomCrop
 from vtlearn.errors import ArgumentError, DataError
@@ -100,87 +91,75 @@ def test_a_damaged_clip_is_an_item_with_its_reason(records: list[ClipRecord]) ->
     assert item["skipped"].reason == "empty file"
 
 
-@pytest.mark.parametrize(("workers", "start_method"), [(1, "fork"), (2, "fork"), (2, "spawn")])
-def test_batches_are_the_same_for_any_number_of_workers(
-    records: list[ClipRecord], workers: int, start_method: str
-) -> None:
-    here = ClipLoader(dataset(records), Shuffled(11, seed=4), batch_size=4)
-    there = ClipLoader(
-        dataset(records), Shuffled(11, seed=4), batch_size=4, num_workers=workers, start_method=start_method
-    )
-    for _ in range(2):
-        for one, other in zip(here, there, strict=True):
-            assert same(one, other)
-    assert (here.epoch, there.epoch) == (2, 2)
-    assert sorted(map(str, here.skipped)) == sorted(map(str, there.skipped))
+def batched(records: Sequence[ClipRecord], batch_size: int = 4, seed: int = 4, **how: Any) -> Batches:
+    return Batches(dataset(records), Epochs(len(records), batch_size, seed), **how)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_are_the_same_for_any_number_of_workers(records: list[ClipRecord], workers: int) -> None:
+    here, there = batched(records), batched(records, num_workers=workers)
+    for one, other in zip(here(0, 6), there(0, 6), strict=True):
+        assert same(one, other)
+    assert sorted(map(str, here.skipped.values())) == sorted(map(str, there.skipped.values()))
+
+
+def test_a_source_survives_being_pickled_as_spawned_workers_need(records: list[ClipRecord]) -> None:
+    clips = pickle.loads(pickle.dumps(dataset(records)))
+    key = ClipKey(1, 5)
+    part = pickle.loads(pickle.dumps(Part(0, [key], 0, [key], False)))
+    assert same(clips.batch(part), dataset(records).batch(part))
 
 
 def test_skipped_clips_are_counted_once_and_named(records: list[ClipRecord]) -> None:
-    loader = ClipLoader(dataset(records), Shuffled(11), batch_size=4)
-    seen = Counter(path for _ in range(3) for batch in loader for path in batch["path"])
+    batches = batched(records)
+    seen = Counter(path for batch in batches(0, 9) for path in batch["path"])
     assert len(seen) == 9
     assert set(seen.values()) == {3}
-    assert loader.num_read == 27
-    assert sorted(Path(entry.name).name for entry in loader.skipped) == ["c3.mp4", "c7.mp4"]
-    assert {entry.reason.split(" (")[0] for entry in loader.skipped} == {"empty file", "truncated"}
-    text = report_skipped(loader.skipped, 11)
-    assert text.startswith("2 of 11 clips could not be read:")
-    assert str(records[3].path) in text
-    assert report_skipped([], 11) == "all 11 clips could be read"
+    assert sorted(Path(name).name for name in batches.skipped) == ["c3.mp4", "c7.mp4"]
+    reasons = {entry.reason.split(" (")[0] for entry in batches.skipped.values()}
+    assert reasons == {"empty file", "truncated"}
 
 
-def test_a_batch_of_nothing_but_damage_is_not_handed_out(records: list[ClipRecord]) -> None:
-    loader = ClipLoader(dataset([records[3], records[7], records[0]]), InTurn(3), batch_size=2)
-    batches = list(loader)
-    assert [batch["path"] for batch in batches] == [[str(records[0].path)]]
-    assert len(loader.skipped) == 2
-    assert len(loader) == 2
+def test_a_batch_of_nothing_but_damage_is_filler_that_shifts_no_step(records: list[ClipRecord]) -> None:
+    batches = batched([records[3], records[7], records[0]], batch_size=1)
+    found = list(batches(0, 3))
+    good = [batch for batch in found if not batch.get("filler")]
+    assert [batch["path"] for batch in good] == [[str(records[0].path)]]
+    assert all(not batch["clip"].any() for batch in found if batch.get("filler"))
+    assert len(batches.skipped) == 2
+    with pytest.raises(DataError, match="none of 2 clips could be read"):
+        list(batched([records[3], records[7]])(0, 1))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_taken_up_in_the_middle_of_an_epoch(records: list[ClipRecord], workers: int) -> None:
-    def fresh(num_workers: int) -> ClipLoader:
-        return ClipLoader(dataset(records), Shuffled(11, seed=9), batch_size=2, num_workers=num_workers)
-
-    def endless(loader: ClipLoader) -> Any:
-        while True:
-            yield from loader
-
-    whole = list(itertools.islice(endless(fresh(0)), 14))
-    for stop in (1, 4, 6, 9):
-        first = fresh(workers)
-        for _ in itertools.islice(endless(first), stop):
-            pass
-        second = fresh(0)
-        second.load_state_dict(first.state_dict())
-        rest = list(itertools.islice(endless(second), 14 - stop))
-        assert all(same(one, other) for one, other in zip(whole[stop:], rest, strict=True)), stop
+def test_taken_up_anywhere(records: list[ClipRecord], workers: int) -> None:
+    whole = list(batched(records, batch_size=2, seed=9)(0, 14))
+    for start in (1, 4, 6, 9):
+        rest = list(batched(records, batch_size=2, seed=9, num_workers=workers)(start, 14))
+        assert all(same(one, other) for one, other in zip(whole[start:], rest, strict=True)), start
 
 
-def test_an_interrupted_iteration_goes_on(records: list[ClipRecord]) -> None:
-    loader = ClipLoader(dataset(records), InTurn(11), batch_size=2)
-    first = next(iter(loader))
-    rest = list(loader)
-    assert [first["path"], *(batch["path"] for batch in rest)] == [
-        batch["path"] for batch in ClipLoader(dataset(records), InTurn(11), batch_size=2)
-    ]
+def test_an_interrupted_iteration_spoils_no_later_one(records: list[ClipRecord]) -> None:
+    batches = batched(records, batch_size=2, num_workers=1)
+    first = next(batches(0, 6))
+    again = list(batches(0, 6))
+    assert same(first, again[0])
+    assert len(again) == 6
 
 
-def test_a_state_of_another_loader_is_refused(records: list[ClipRecord]) -> None:
-    loader = ClipLoader(dataset(records), InTurn(11), batch_size=2)
-    with pytest.raises(ArgumentError, match=r"state\['batch_size'\] must be 2, as in this loader, got 4"):
-        loader.load_state_dict(ClipLoader(dataset(records), InTurn(11), batch_size=4).state_dict())
-    with pytest.raises(ArgumentError, match=r"state\['batches'\] must be 6"):
-        loader.load_state_dict(ClipLoader(dataset(records), InTurn(5), batch_size=2).state_dict())
-
-
-def test_incomplete_batches_are_dropped_on_wish(records: list[ClipRecord]) -> None:
-    good = [record for i, record in enumerate(records) if i not in (3, 7)]
-    sizes = [len(batch["clip"]) for batch in ClipLoader(dataset(good), InTurn(9), batch_size=4)]
-    assert sizes == [4, 4, 1]
-    loader = ClipLoader(dataset(good), InTurn(9), batch_size=4, drop_last=True)
-    assert [len(batch["clip"]) for batch in loader] == [4, 4]
-    assert len(loader) == 2
+def test_listed_batches_hold_every_clip_once_and_name_what_is_lost(records: list[ClipRecord]) -> None:
+    shown = dataset(records, random=False)
+    for world_size in (1, 2, 3):
+        parts = [
+            list(listed_batches(shown, batch_size=2, rank=rank, world_size=world_size))
+            for rank in range(world_size)
+        ]
+        assert len({len(part) for part in parts}) == 1
+        real = [batch for part in parts for batch in part if not batch.get("filler")]
+        seen = [path for batch in real for path in batch.get("path", [])]
+        lost = [entry.name for batch in real for entry in batch["skipped"]]
+        assert sorted(seen + lost) == sorted(str(record.path) for record in records)
+        assert len(lost) == 2
 
 
 def test_clips_that_do_not_fit_together_are_named(records: list[ClipRecord]) -> None:
@@ -202,44 +181,55 @@ def test_labels_that_not_all_clips_have_are_left_out(records: list[ClipRecord]) 
 # Orders
 
 
-def test_shuffled_takes_every_clip_once_and_changes_with_the_epoch() -> None:
-    order = Shuffled(101, seed=3)
-    assert sorted(order(0)) == list(range(101))
-    assert order(0) == order(0) != order(1)
-    assert order(0) != Shuffled(101, seed=4)(0)
+def clips_of(order: Epochs | Endless, start: int, steps: int) -> list[int]:
+    return [key.clip for step in range(start, steps) for key in order(step)]
 
 
-def test_balanced_gives_every_class_its_turn() -> None:
-    classes = [0] * 7 + [1] * 3 + [2] * 5
-    order = Balanced(classes, seed=1)
-    for epoch in range(6):
-        assert Counter(classes[clip] for clip in order(epoch)) == {0: 7, 1: 7, 2: 7}
-    uses = Counter(clip for epoch in range(15) for clip in order(epoch))
-    for number in range(3):
-        times = [uses[clip] for clip in range(15) if classes[clip] == number]
-        assert max(times) - min(times) <= 1  # no clip is used more than another of its class
-    few = Balanced(classes, seed=1, per_class=2)
-    assert Counter(classes[clip] for clip in few(0)) == {0: 2, 1: 2, 2: 2}
-    assert set(itertools.chain(*(few(epoch) for epoch in range(4)))) == set(range(15))
+def test_an_epoch_takes_every_clip_once_and_changes_with_the_next() -> None:
+    order = Epochs(101, batch_size=7, seed=3)
+    first, second = clips_of(order, 0, 15), clips_of(order, 15, 30)
+    assert order.steps_per_epoch == 15
+    assert sorted(first) == sorted(second) == list(range(101))
+    assert first == clips_of(order, 0, 15) != second
+    assert first != clips_of(Epochs(101, batch_size=7, seed=4), 0, 15)
+    assert len(order(14)) == 101 - 14 * 7
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
-def test_shared_parts_cover_the_whole_equally(world_size: int) -> None:
-    parts = [Shared(Shuffled(11, seed=2), rank, world_size)(1) for rank in range(world_size)]
-    assert len({len(part) for part in parts}) == 1
-    together = Counter(itertools.chain(*parts))
-    assert set(together) == set(range(11))
-    assert sum(together.values()) == 11 + -11 % world_size
-    assert Shared(InTurn(0), 0, 2)(0) == []
+def test_the_endless_order_has_steps_of_one_size_and_every_clip_once_an_epoch() -> None:
+    order = Endless(11, batch_size=4, seed=3)
+    assert {len(order(step)) for step in range(33)} == {4}
+    running = clips_of(order, 0, 33)
+    for epoch in range(12):
+        assert sorted(running[11 * epoch : 11 * (epoch + 1)]) == list(range(11)), epoch
+    assert running[:11] != running[11:22]
+    assert [key.epoch for key in order(2)] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("order", [Epochs(13, 5, 3), Endless(13, 5, 3)], ids=["epochs", "endless"])
+def test_no_clip_is_repeated_or_dropped_among_parts_and_processes(
+    order: Epochs | Endless, accumulate: int, world_size: int
+) -> None:
+    for step in range(13):
+        whole = order(step)
+        parts = [parts_of(step, whole, accumulate, rank, world_size) for rank in range(world_size)]
+        assert {len(part) for part in parts} == {accumulate}
+        real = [part for own in parts for part in own if not part.filler]
+        assert Counter(key for part in real for key in part.keys) == Counter(whole)
+        assert all(part.keys == whole[part.first : part.first + len(part.keys)] for part in real)
+        assert all(len(part.keys) >= 1 for own in parts for part in own), "filler, where there is nothing"
 
 
 def test_bad_arguments_are_named(records: list[ClipRecord]) -> None:
+    with pytest.raises(ArgumentError, match=r"^accumulate must be"):
+        batched(records, accumulate=0)
+    with pytest.raises(ArgumentError, match=r"^workers must be 0 or more, got -1"):
+        batched(records, num_workers=-1)
     with pytest.raises(ArgumentError, match=r"^batch_size must be"):
-        ClipLoader(dataset(records), InTurn(11), batch_size=0)
-    with pytest.raises(ArgumentError, match=r"^num_workers must be"):
-        ClipLoader(dataset(records), InTurn(11), batch_size=1, num_workers=-1)
-    with pytest.raises(ArgumentError, match=r"^rank must be"):
-        Shared(InTurn(3), rank=2, world_size=2)
+        batched(records, batch_size=0)
+    with pytest.raises(ArgumentError, match=r"^batch_size must be"):
+        list(listed_batches(dataset(records), batch_size=0))
     with pytest.raises(ArgumentError, match=r"^short_side must be"):
         ClipDataset(records, UniformSampler(2), short_side=0)
 
@@ -256,7 +246,6 @@ def test_real_clips_in_one_batch(real_clips: Path) -> None:
         short_side=64,
         transform=Compose((RandomCrop(64), Normalise.named("vtn"))),
     )
-    loader = ClipLoader(clips, InTurn(len(paths)), batch_size=4)
-    (batch,) = list(loader)
+    (batch,) = listed_batches(clips, batch_size=4)
     assert batch["clip"].shape == (len(paths) - 1, 4, 3, 64, 64)
-    assert [Path(entry.name).name for entry in loader.skipped] == ["truncated.mp4"]
+    assert [Path(entry.name).name for entry in batch["skipped"]] == ["truncated.mp4"]

@@ -17,9 +17,10 @@ import pytest
 from test_data_decode import broken_files, damaged
 
 from vtlearn.data import manifest as manifests
+from vtlearn.data.batches import listed_batches
 from vtlearn.data.decode import probe_video
 from vtlearn.data.kinetics import Annotation, ClipRecord, read_clip_folder
-from vtlearn.data.loader import ClipDataset, ClipLoader, InTurn
+from vtlearn.data.loader import ClipDataset
 from vtlearn.data.manifest import (
     MANIFEST,
     FileStatus,
@@ -229,13 +230,14 @@ def test_many_kinds_of_damage_through_four_workers(
 
     records = [ClipRecord(path=root / name, labels={}) for name in sorted(entries)]
     dataset = ClipDataset(records, UniformSampler(4), short_side=32)
-    loader = ClipLoader(dataset, InTurn(len(records)), batch_size=1, num_workers=4)
-    read = [path for batch in loader for path in batch["path"]]
-    lost = [entry.name for entry in loader.skipped]
+    batches = list(listed_batches(dataset, batch_size=1, num_workers=4))
+    read = [path for batch in batches for path in batch.get("path", [])]
+    left_out = [entry for batch in batches for entry in batch["skipped"]]
+    lost = [entry.name for entry in left_out]
     assert sorted(read + lost) == sorted(str(record.path) for record in records)
     assert str(root / "renamed.mkv") in read
     assert {str(root / name) for name in broken} <= set(lost)
-    assert all(entry.reason for entry in loader.skipped)
+    assert all(entry.reason for entry in left_out)
 
 
 def small_real_clips() -> list[Path]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from vtlearn.data.batches import Batches, Endless
 from vtlearn.data.kinetics import ClipRecord
-from vtlearn.data.memory import ClipMemory, TrainingBatches, decode_clips, evaluation_batches
+from vtlearn.data.memory import PIXELS, ClipMemory, MemoryClips, decode_clips, evaluation_batches
 from vtlearn.data.sampling import uniform_indices
 from vtlearn.data.synthetic import LABELLINGS, SampleSet, bundled_samples
-from vtlearn.data.transforms import Normalise
+from vtlearn.data.transforms import Compose, Normalise, RandomShift
 from vtlearn.errors import ArgumentError, DataError
 
 
@@ -73,19 +74,39 @@ def test_unreadable_clips_are_left_out_by_name(records, tmp_path):
         decode_clips([], LABELLINGS, num_frames=8, image_size=32)
 
 
-def batches(clips, **changes):
-    return TrainingBatches(clips, **({"batch_size": 3, "num_frames": 5, "shift": 2, "seed": 1} | changes))
+def batches(clips, *, batch_size=3, num_frames=5, shift=2, seed=1, pixels=PIXELS, **how):
+    source = MemoryClips(clips, num_frames, Compose((RandomShift(shift), pixels)), seed=seed)
+    return Batches(source, Endless(len(clips), batch_size, seed), **how)
 
 
-def test_a_batch_depends_on_seed_and_step_alone(clips):
-    later = list(batches(clips)(4, 6))
-    whole = list(batches(clips)(0, 6))[4:]
-    for one, two in zip(later, whole, strict=True):
-        assert torch.equal(one["clip"], two["clip"])
-        assert torch.equal(one["frame_index"], two["frame_index"])
-        assert one["path"] == two["path"]
-    other = batches(clips, seed=2).batch(4)
+def agree(one, other):
+    assert one["path"] == other["path"]
+    assert torch.equal(one["clip"], other["clip"])
+    assert torch.equal(one["frame_index"], other["frame_index"])
+    assert all(torch.equal(one["labels"][name], other["labels"][name]) for name in one["labels"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_depends_on_seed_and_step_alone(clips, workers):
+    later = list(batches(clips, num_workers=workers)(4, 6))
+    for one, two in zip(later, list(batches(clips)(0, 6))[4:], strict=True):
+        agree(one, two)
+    (other,) = batches(clips, seed=2)(4, 5)
     assert not torch.equal(other["clip"], later[0]["clip"])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_parts_and_processes_see_the_rows_of_the_whole_step(clips, accumulate, world_size):
+    how = {"accumulate": accumulate, "world_size": world_size, "batch_size": 5}
+    runs = [list(batches(clips, rank=rank, **how)(0, 4)) for rank in range(world_size)]
+    for step, whole in enumerate(batches(clips, batch_size=5)(0, 4)):
+        first = step * accumulate
+        parts = [run[index] for index in range(first, first + accumulate) for run in runs]
+        parts = [part for part in parts if not part.get("filler")]
+        assert [name for part in parts for name in part["path"]] == whole["path"]
+        assert torch.equal(torch.cat([part["clip"] for part in parts]), whole["clip"])
+        assert torch.equal(torch.cat([part["frame_index"] for part in parts]), whole["frame_index"])
 
 
 def test_every_clip_comes_once_in_every_epoch(clips):
@@ -131,7 +152,7 @@ def test_evaluation_shows_every_clip_once_with_even_frames(clips):
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
-    [({"num_frames": 12}, "num_frames must be at most the 11"), ({"shift": -1}, "shift must be 0 or more")],
+    [({"num_frames": 12}, "num_frames must be at most the 11"), ({"shift": -1}, "pixels must be 0 or more")],
 )
 def test_what_cannot_be_is_named(clips, changes, complaint):
     with pytest.raises(ArgumentError, match=complaint):
@@ -143,7 +164,5 @@ def test_other_weights_want_other_pixels(clips):
     (batch,) = evaluation_batches(clips, batch_size=99, num_frames=5, **ones)
     frames = clips.frames[:, uniform_indices(11, 5)].permute(0, 1, 4, 2, 3)
     torch.testing.assert_close(batch["clip"], frames.float() / 127.5 - 1)
-    usual, drawn = (
-        TrainingBatches(clips, batch_size=3, num_frames=5, **pixels).batch(0)["clip"] for pixels in ({}, ones)
-    )
+    usual, drawn = (next(batches(clips, **pixels)(0, 1))["clip"] for pixels in ({}, ones))
     torch.testing.assert_close(drawn, 2 * (0.225 * usual + 0.45) - 1)

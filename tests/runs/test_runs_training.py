@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import random
 import subprocess
@@ -14,11 +15,12 @@ import torch
 from tests.runs.conftest import TINY, copy_clips
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import create_model
-from vtlearn.runs.clips import StepBatches, plan_epoch
 from vtlearn.runs.folder import read_metrics, read_run
 from vtlearn.runs.settings import TrainingSettings, settings_to_resume
 from vtlearn.runs.training import build, train
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from vtlearn.train.optim import describe_schedule
+from vtlearn.train.recipes import recipe
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -187,24 +189,6 @@ def test_no_option_of_the_command_looks_like_the_start_of_one_of_torchruns():
     assert "--name" in ours, "which is --run by another name"
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_no_clip_is_repeated_or_dropped_in_an_epoch(world_size, accumulate):
-    sizes = {"batch_size": 5, "accumulate": accumulate, "seed": 3, "world_size": world_size}
-    plans = [plan_epoch(13, 2, rank=rank, **sizes) for rank in range(world_size)]
-    assert len({len(plan) for plan in plans}) == 1
-    seen = [
-        key.clip for plan in plans for step in plan for keys, filler in step if not filler for key in keys
-    ]
-    assert sorted(seen) == list(range(13))
-    assert all(len(step) == accumulate for plan in plans for step in plan)
-    alone = plan_epoch(13, 2, rank=0, **{**sizes, "world_size": 1})
-    whole = [{key.clip for keys, idle in step if not idle for key in keys} for step in alone]
-    for number, step in enumerate(whole):
-        together = {key.clip for plan in plans for keys, idle in plan[number] if not idle for key in keys}
-        assert together == step, "the same clips a step, however many processes"
-
-
 # --------------------------------------------------------------------------------------- what a run leaves
 
 
@@ -243,6 +227,11 @@ def test_settings_survive_json_and_name_what_is_wrong():
         ({"steps": 1.5}, "steps must be of type int or nothing"),
         ({"ema": 1.0}, "ema must be in"),
         ({"precision": "float8"}, "precision"),
+        ({"shift": -1}, "shift must be 0 or more, got -1"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number, got inf"),
+        ({"mixup_alpha": -1.0}, "mixup_alpha must be 0 or more, got -1.0"),
+        ({"clip_norm": 0.0}, "clip_norm must be above 0, got 0.0"),
+        ({"workers": -1}, "workers must be 0 or more, got -1"),
         ({"accumulate": 9}, "accumulate must be at most batch_size = 4"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"recipe": "timesformer_k4"}, "recipe must be one of"),
@@ -253,18 +242,23 @@ def test_settings_survive_json_and_name_what_is_wrong():
 
 
 def test_steps_stretch_or_shrink_the_recipes_schedule():
-    for recipe in ("samples", "timesformer_k400", "vtn_k400", "vivit_k400"):
-        chosen = TrainingSettings.from_flat({"model": "timesformer_samples", "recipe": recipe, "steps": 60})
-        whole = TrainingSettings.from_flat({"model": "timesformer_samples", "recipe": recipe})
-        schedule, steps = chosen_schedule(chosen, 7)
-        full, total = chosen_schedule(whole, 100)
+    for name in ("samples", "timesformer_k400", "vtn_k400", "vivit_k400"):
+        chosen = recipe(name)
+        schedule, steps = chosen.build_schedule(7, 60)
+        full, total = chosen.build_schedule(100)
         assert steps == 60
-        assert total == 100 * whole.settled_recipe.epochs
+        assert total == 100 * chosen.epochs
         for share in (0.0, 0.5, 0.95):
             step = round(share * 60)
             assert schedule(step) == pytest.approx(full(round(step / 60 * total)), abs=0.35)
-    one, _ = chosen_schedule(TrainingSettings.from_flat({"model": "vtn_samples", "steps": 1}), 7)
+    one, _ = recipe("samples").build_schedule(7, 1)
     assert one(0) > 0
+
+
+def test_a_warm_up_in_steps_is_that_long_and_at_most_half_of_all():
+    for steps, wanted in ((2200, 100), (150, 75), (1, 0)):
+        schedule, _ = recipe("comparison").build_schedule(80, steps)
+        assert describe_schedule(schedule)["arguments"] == {"total_steps": steps, "warmup_steps": wanted}
 
 
 # --------------------------------------------------------------------------------------------- other starts
@@ -339,26 +333,3 @@ def test_a_resume_with_other_settings_or_clips_is_refused_and_overwrites_nothing
     with pytest.raises(ArgumentError, match="a new name, or go on with it"):
         train(settings(few_clips, steps=2), tmp_path / "a", quiet=True)
     assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()} == before
-
-
-def test_batches_go_on_anywhere():
-    class Numbers(torch.utils.data.Dataset):
-        def __len__(self):
-            return 7
-
-        def __getitem__(self, key):
-            clip = torch.full((1, 3, 2, 2), float(key.clip))
-            return {"clip": clip, "frame_index": torch.zeros(1), "labels": {"m": key.epoch}, "path": "x"}
-
-    def told(start):
-        batches = StepBatches(Numbers(), batch_size=3, accumulate=1, seed=5)
-        return [
-            (batch["clip"][:, 0, 0, 0, 0].tolist(), batch["labels"]["m"].tolist())
-            for batch in batches(start, 8)
-        ]
-
-    whole = told(0)
-    assert len(whole) == 8
-    assert [len(clips) for clips, _ in whole] == [3, 3, 1, 3, 3, 1, 3, 3]
-    for start in (1, 3, 5, 8):
-        assert told(start) == whole[start:]

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from vtlearn.data.batches import share_of_batch
 from vtlearn.errors import ArgumentError
-from vtlearn.train.distributed import process_group, share_of_batch, unwrap
+from vtlearn.train.distributed import process_group, unwrap
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from vtlearn.train.distributed import across_processes, process_group, rank, unwrap, world_size
-from vtlearn.train.distributed import share_of_batch
+from vtlearn.data.batches import share_of_batch
 from vtlearn.train.evaluate import evaluate
 from vtlearn.train.loop import train_steps
 from vtlearn.train.optim import adamw, sgd

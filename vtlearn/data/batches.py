@@ -64,6 +64,9 @@ class Epochs:
     batch_size: int
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        require_positive(batch_size=self.batch_size)
+
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, its uneven last one included."""
@@ -88,6 +91,9 @@ class Endless:
     num_clips: int
     batch_size: int
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_positive(batch_size=self.batch_size)
 
     @property
     def steps_per_epoch(self) -> int:

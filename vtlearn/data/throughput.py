@@ -168,9 +168,9 @@ def _rate(dataset: ClipDataset, count: int, batch_size: int, num_workers: int, d
     batches = Batches(dataset, order, num_workers=num_workers, pin_memory=device.type == "cuda")
     started, read = time.perf_counter(), 0
     for step, batch in enumerate(prefetched(batches(0, 2 * order.steps_per_epoch), device)):
-        if step == order.steps_per_epoch:
-            started, read = time.perf_counter(), 0
         read += 0 if batch.get("filler") else len(batch["clip"])
+        if step == order.steps_per_epoch - 1:
+            started, read = time.perf_counter(), 0
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return read / (time.perf_counter() - started)
