@@ -148,7 +148,7 @@ def test_vtn_sees_whole_videos_by_command(run, clips, tmp_path):
     assert json.loads(out)["views"] == "whole videos, at most 250 frames"
     assert json.loads(out)["notes"] == ["frame indices interpolated in the 9 positions that were trained"]
     saved = load_checkpoint(list_checkpoints(tmp_path / "v" / "checkpoints")[-1])
-    assert 10 < saved.sampler["trained_positions"] <= 24, "as far as the batches' indices reached"
+    assert 10 < saved.card["trained_positions"] <= 24, "as far as the batches' indices reached"
     told = ["--trained-positions", "5"]
     code, out, err = run("predict", video, *whole, *told)
     assert code == 0, err

@@ -42,10 +42,10 @@ from vtlearn.attention import SlidingWindow, window_pairs
 from vtlearn.course.lesson import check, exercise_panel, mine, quiz, show, start_lesson
 from vtlearn.course.panels.lesson_05 import ClassTokenWeights
 from vtlearn.data.memory import PIXELS, decode_clips
+from vtlearn.data.sources import find_records
 from vtlearn.layers.longformer import LongformerEncoder
 from vtlearn.layers.position import sincos_line
 from vtlearn.models.small_start import start_weights
-from vtlearn.data.sources import find_records
 from vtlearn.study.shipped import load_shipped
 from vtlearn.viz.curves import small_multiples
 from vtlearn.viz.patterns import describe_masks, draw_masks

@@ -47,10 +47,10 @@ from vtlearn.course.published import look_at, published_model
 from vtlearn.data.memory import evaluation_batches
 from vtlearn.data.synthetic import bundled_samples
 from vtlearn.models import TimeSformerConfig, create_model, model_cost
+from vtlearn.runs.trained import load_trained
 from vtlearn.shapes import TokenGrid
 from vtlearn.study.controls import shuffled
 from vtlearn.study.shipped import go_on, load_shipped, recorded_course, sample_clips, shipped_folder
-from vtlearn.runs.trained import load_trained
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.space_time import SCHEMES, describe_keys, draw_keys, keys_of, scheme_steps
 

@@ -45,9 +45,9 @@ from vtlearn.data.synthetic import bundled_samples
 from vtlearn.errors import ArgumentError
 from vtlearn.models import ViViT, ViViTConfig
 from vtlearn.models.cost import model_cost
+from vtlearn.runs.trained import load_trained
 from vtlearn.shapes import TokenGrid
 from vtlearn.study.shipped import go_on, load_shipped, recorded_course, sample_clips, shipped_folder
-from vtlearn.runs.trained import load_trained
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.model_costs import describe_costs, draw_costs
 from vtlearn.viz.space_time import describe_keys, draw_keys, keys_of

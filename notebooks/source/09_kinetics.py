@@ -45,8 +45,9 @@ from torch import Tensor, nn
 
 from vtlearn.course.lesson import check, exercise_panel, mine, quiz, show, start_lesson
 from vtlearn.course.panels.lesson_09 import DatasetBrowser
+from vtlearn.data.batches import Batches, Epochs
 from vtlearn.data.kinetics import Annotation, match_annotations, read_annotations
-from vtlearn.data.loader import ClipDataset, ClipLoader, Shuffled
+from vtlearn.data.loader import ClipDataset
 from vtlearn.data.manifest import check_folder, coverage
 from vtlearn.data.memory import decode_clips, evaluation_batches
 from vtlearn.data.sampling import StridedSampler
@@ -312,9 +313,10 @@ records = match_annotations({"motion": val_rows}, samples).records
 dataset = ClipDataset(records, StridedSampler(4, 2), short_side=32, random=True, seed=0)
 read = {}
 for num_workers in (0, 2):
-    loader = ClipLoader(dataset, Shuffled(len(records), seed=0), batch_size=8, num_workers=num_workers)
-    read[num_workers] = torch.cat([batch["frame_index"] for batch in loader])
-    print(f"{num_workers} workers: {loader.num_read} clips read, {len(loader.skipped)} skipped")
+    order = Epochs(len(records), batch_size=8, seed=0)
+    batches = Batches(dataset, order, num_workers=num_workers)
+    read[num_workers] = torch.cat([batch["frame_index"] for batch in batches(0, order.steps_per_epoch)])
+    print(f"{num_workers} workers: {len(read[num_workers])} clips read, {len(batches.skipped)} skipped")
 print("the same frames of the same clips:", torch.equal(read[0], read[2]))
 
 # %% [markdown]

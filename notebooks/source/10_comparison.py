@@ -39,14 +39,16 @@ from vtlearn.attention.cost import count_multiply_adds
 from vtlearn.course.lesson import check, exercise_panel, mine, quiz, show, start_lesson
 from vtlearn.course.panels.lesson_10 import ParetoExplorer, recorded
 from vtlearn.course.published import look_together, published_model
+from vtlearn.data.batches import Batches, Endless
 from vtlearn.data.kinetics import match_annotations, read_annotations
-from vtlearn.data.memory import PIXELS, TrainingBatches, decode_clips, evaluation_batches
+from vtlearn.data.memory import PIXELS, MemoryClips, decode_clips, evaluation_batches
 from vtlearn.data.synthetic import LABELLINGS, bundled_samples
+from vtlearn.data.transforms import Compose
 from vtlearn.models import create_model, init_from_image
 from vtlearn.models.small_start import start_positions, start_times, start_weights
 from vtlearn.runs.heads import SeveralHeads
-from vtlearn.study.shipped import load_shipped, sample_clips, shipped_folder
 from vtlearn.runs.trained import load_trained
+from vtlearn.study.shipped import load_shipped, sample_clips, shipped_folder
 from vtlearn.train.losses import multi_head_loss
 from vtlearn.viz.digest import describe
 from vtlearn.viz.report_figures import accuracy_figure
@@ -330,7 +332,7 @@ def begin(from_image: bool) -> nn.Module:
 def train(model: nn.Module, steps: int) -> nn.Module:
     """A few plain steps of AdamW."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for batch in TrainingBatches(few, batch_size=8, num_frames=8, seed=0)(0, steps):
+    for batch in Batches(MemoryClips(few, 8, Compose((PIXELS,))), Endless(len(few), batch_size=8))(0, steps):
         losses = multi_head_loss(model(batch["clip"]), batch["labels"])
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()

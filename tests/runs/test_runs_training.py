@@ -16,8 +16,8 @@ from tests.runs.conftest import TINY, copy_clips
 from vtlearn.errors import ArgumentError, CheckpointError, DataError
 from vtlearn.models import create_model
 from vtlearn.runs.folder import read_metrics, read_run
-from vtlearn.runs.settings import TrainingSettings, settings_to_resume
-from vtlearn.runs.training import build, train
+from vtlearn.runs.settings import TrainingSettings
+from vtlearn.runs.training import build, settings_to_resume, train
 from vtlearn.train.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from vtlearn.train.optim import describe_schedule
 from vtlearn.train.recipes import recipe
