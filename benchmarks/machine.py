@@ -15,18 +15,9 @@ import torch
 
 from benchmarks.timing import seconds
 from vtlearn.files import write_text
+from vtlearn.runtime import cpu_name
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def cpu_model() -> str:
-    """The processor's own name of itself."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def cores() -> int:
@@ -48,8 +39,8 @@ def machine_name(model: str, count: int) -> str:
 def machine(device: str = "cpu") -> dict[str, Any]:
     """Facts beside the numbers: no host, no user, no folder."""
     facts: dict[str, Any] = {
-        "name": machine_name(cpu_model(), cores()),
-        "cpu": cpu_model(),
+        "name": machine_name(cpu_name(), cores()),
+        "cpu": cpu_name(),
         "cores": cores(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),

@@ -51,41 +51,13 @@ class ClipSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Epochs:
-    """Every clip once an epoch, in an order that the seed and the epoch decide; an epoch's last step has what
-    is left.
+class Order:
+    """Which clips each step takes; the same step always gives the same ones.
 
-    >>> order = Epochs(5, batch_size=2, seed=0)
-    >>> [len(order(step)) for step in range(4)], sorted(key.clip for step in range(3) for key in order(step))
-    ([2, 2, 1, 2], [0, 1, 2, 3, 4])
-    """
-
-    num_clips: int
-    batch_size: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_positive(batch_size=self.batch_size)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of an epoch, its uneven last one included."""
-        return -(-self.num_clips // self.batch_size)
-
-    def __call__(self, step: int) -> list[ClipKey]:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = _shuffled(self.num_clips, self.seed, epoch)
-        first = place * self.batch_size
-        return [ClipKey(epoch, clip) for clip in order[first : first + self.batch_size]]
-
-
-@dataclass(frozen=True)
-class Endless:
-    """The running list of shuffled epochs, cut into steps of one size: a step may reach into the next epoch.
-
-    >>> order = Endless(5, batch_size=2, seed=0)
-    >>> [[key.epoch for key in order(step)] for step in range(4)]
-    [[0, 0], [0, 0], [0, 1], [1, 1]]
+    Args:
+        num_clips: clips there are.
+        batch_size: clips of a step, over all its parts and processes.
+        seed: of the order.
     """
 
     num_clips: int
@@ -99,6 +71,34 @@ class Endless:
     def steps_per_epoch(self) -> int:
         """Steps until every clip has come once."""
         return -(-self.num_clips // self.batch_size)
+
+    def __call__(self, step: int) -> list[ClipKey]:
+        """The clips of a step, counted from 0."""
+        raise NotImplementedError
+
+
+class Epochs(Order):
+    """Every clip once an epoch, in an order of its own; an epoch's last step has what is left.
+
+    >>> order = Epochs(5, batch_size=2)
+    >>> [len(order(step)) for step in range(4)], sorted(key.clip for step in range(3) for key in order(step))
+    ([2, 2, 1, 2], [0, 1, 2, 3, 4])
+    """
+
+    def __call__(self, step: int) -> list[ClipKey]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = _shuffled(self.num_clips, self.seed, epoch)
+        first = place * self.batch_size
+        return [ClipKey(epoch, clip) for clip in order[first : first + self.batch_size]]
+
+
+class Endless(Order):
+    """The running list of shuffled epochs, cut into steps of one size: a step may reach into the next epoch.
+
+    >>> order = Endless(5, batch_size=2)
+    >>> [[key.epoch for key in order(step)] for step in range(4)]
+    [[0, 0], [0, 0], [0, 1], [1, 1]]
+    """
 
     def __call__(self, step: int) -> list[ClipKey]:
         places = range(step * self.batch_size, (step + 1) * self.batch_size)
@@ -189,7 +189,7 @@ class Batches:
 
     Attributes:
         clips: where the clips come from; what is drawn for a clip depends on the step or its epoch alone.
-        order: step → its clips over all processes, an :class:`Epochs` or :class:`Endless`.
+        order: step → its clips over all processes.
         accumulate: parts of a step, a batch each.
         num_workers: processes that read ahead; 0 reads in this one.
         rank, world_size: which share to take.
@@ -201,7 +201,7 @@ class Batches:
     """
 
     clips: ClipSource
-    order: Callable[[int], list[ClipKey]]
+    order: Order
     accumulate: int = 1
     num_workers: int = 0
     rank: int = 0
