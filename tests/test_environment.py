@@ -110,7 +110,7 @@ def run_python(code: str) -> str:
 
 
 def test_import_needs_neither_decoder_nor_notebooks():
-    heavy = "av decord matplotlib ipywidgets jupyterlab IPython nbformat transformers kornia"
+    heavy = "av decord matplotlib ipywidgets jupyterlab IPython nbformat transformers"
     code = (
         "import sys, vtlearn, vtlearn.attention, vtlearn.models, vtlearn.data, vtlearn.train\n"
         f"print([name for name in {heavy.split()!r} if name in sys.modules])"

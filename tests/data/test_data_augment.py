@@ -8,12 +8,8 @@ from torch import Tensor
 
 from vtlearn.data.augment import (
     OPERATIONS,
-    CutMix,
-    Mixed,
-    Mixup,
     Operation,
     RandAugment,
-    mixed_labels,
     rotate,
     solarise,
     translate_x,
@@ -75,59 +71,12 @@ def test_rand_augment_is_seeded_and_drawn_for_each_clip() -> None:
     assert torch.equal(transform(clips), clips)
 
 
-@pytest.mark.parametrize("mix", [Mixup(0.7), CutMix()])
-def test_mixing_is_seeded_and_its_share_is_true(mix: Mixup | CutMix) -> None:
-    levels = torch.arange(7.0).reshape(7, 1, 1, 1, 1).expand(7, 3, 3, 11, 13)
-    mixed = mix(levels, seeded(3))
-    assert sorted(mixed.partner.tolist()) == list(range(7))
-    assert ((mixed.share >= 0) & (mixed.share <= 1)).all()
-    expected = mixed.share * torch.arange(7.0) + (1 - mixed.share) * mixed.partner
-    assert torch.allclose(mixed.clips.mean((1, 2, 3, 4)), expected, atol=1e-4)
-    assert torch.equal(mixed.clips, mixed.clips[:, :1].expand_as(mixed.clips))  # the same through time
-    again = mix(levels, seeded(3))
-    assert torch.equal(mixed.clips, again.clips)
-    assert not torch.equal(mixed.clips, mix(levels, seeded(4)).clips)
-
-
-def test_cutmix_takes_one_rectangle() -> None:
-    levels = torch.arange(9.0).reshape(9, 1, 1, 1, 1).expand(9, 2, 3, 11, 13)
-    mixed = CutMix()(levels, seeded(1))
-    cut = 0
-    for number in range(9):
-        taken = mixed.clips[number, 0, 0] != number
-        if mixed.partner[number] != number and taken.any():
-            cut += 1
-            rows, columns = taken.any(1), taken.any(0)
-            assert torch.equal(taken, rows[:, None] & columns[None])
-            for line in (rows, columns):
-                places = line.nonzero().flatten()
-                assert len(places) == places[-1] - places[0] + 1
-    assert cut > 2
-
-
-def test_targets_sum_to_one() -> None:
-    mixed = Mixup()(torch.zeros(5, 1, 3, 4, 4), seeded(0))
-    labels = {"what": torch.tensor([0, 1, 2, 0, 1]), "how": torch.tensor([6, 0, 3, 3, 1])}
-    targets = mixed_labels(mixed, labels, {"what": 3, "how": 7})
-    assert targets["how"].shape == (5, 7)
-    for name, numbers in labels.items():
-        assert torch.allclose(targets[name].sum(1), torch.ones(5))
-        for i in range(5):
-            partner = int(mixed.partner[i])
-            own = float(mixed.share[i]) + (1 - float(mixed.share[i])) * (numbers[partner] == numbers[i])
-            assert targets[name][i, numbers[i]] == pytest.approx(float(own), abs=1e-6)
-    whole = Mixed(torch.zeros(1, 1, 3, 4, 4), torch.tensor([0]), torch.ones(1))
-    assert whole.targets(torch.tensor([1]), 2).tolist() == [[0.0, 1.0]]
-
-
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
         (lambda: RandAugment(num_operations=0), "num_operations"),
         (lambda: RandAugment(magnitude=11.0), "magnitude"),
         (lambda: RandAugment(operations=()), "operations"),
-        (lambda: Mixup(0.0), "alpha"),
-        (lambda: CutMix(-1.0), "alpha"),
     ],
 )
 def test_bad_arguments_are_named(call: object, argument: str) -> None:

@@ -1,6 +1,5 @@
 """Weight averages, mixing, recomputation, recipes, run folders, logs, signals and profiles."""
 
-import copy
 import json
 import math
 import os
@@ -33,7 +32,6 @@ from vtlearn.train.loop import train_steps
 from vtlearn.train.mix import MixClips, cutmix_clips, mixup_clips, soft_targets
 from vtlearn.train.optim import adamw, sgd
 from vtlearn.train.recipes import RECIPES, Recipe, recipe
-from vtlearn.train.recompute import recompute_blocks
 
 
 def tiny(dropout=0.0):
@@ -178,49 +176,6 @@ def test_whole_number_pixels_and_unknown_labellings_are_not_mixed():
         mix({"clip": clips.to(torch.uint8), "labels": {"motion": torch.tensor([0, 1])}})
     with pytest.raises(ArgumentError, match="appearance"):
         mix({"clip": clips, "labels": {"appearance": torch.tensor([0, 1])}})
-
-
-# -------------------------------------------------------------------------------------------- recomputing
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear, self.dropout = nn.Linear(7, 7), nn.Dropout(0.4)
-        self.calls = 0
-
-    def forward(self, x):
-        self.calls += 1
-        return x + self.dropout(self.linear(x).relu())
-
-
-def test_recomputed_blocks_give_the_same_numbers_and_names():
-    torch.manual_seed(0)
-    plain = nn.Sequential(Block(), nn.Sequential(Block()), nn.Linear(7, 3))
-    thrifty = copy.deepcopy(plain)
-    names = list(plain.state_dict())
-    assert recompute_blocks(thrifty, Block) == 2
-    assert list(thrifty.state_dict()) == names
-    losses = [
-        [step.loss for step in train_steps(model, batches(6), optimizer=sgd(model, 0.1), seed=1)]
-        for model in (plain, thrifty)
-    ]
-    assert losses[0] == losses[1]
-    assert (plain[0].calls, thrifty[0].calls) == (6, 12)  # once more for each backward pass
-    twin = copy.deepcopy(thrifty)
-    nn.init.zeros_(twin[0].linear.weight)
-    assert float(thrifty[0].linear.weight.detach().abs().sum()) > 0
-    twin.eval()
-    twin[0].calls = 0
-    twin(torch.zeros(1, 7))
-    assert twin[0].calls == 1  # the copy runs its own block, not the original's
-
-
-def test_only_the_outermost_block_recomputes_and_a_missing_one_is_named():
-    nested = nn.Sequential(nn.Sequential(nn.Sequential(nn.Linear(7, 3))))
-    assert recompute_blocks(nested, nn.Sequential) == 1
-    with pytest.raises(ArgumentError, match="Conv3d"):
-        recompute_blocks(tiny(), nn.Conv3d)
 
 
 # ------------------------------------------------------------------------------------------------ recipes

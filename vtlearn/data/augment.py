@@ -1,19 +1,16 @@
-"""Stronger augmentation: RandAugment for clips, and the mixing of two clips with their labels.
+"""Stronger augmentation: RandAugment for clips.
 
 As in `transforms`, all frames of a clip are treated alike and chance comes from the generator passed in.
-Mixing belongs after normalisation, as the last thing before the model.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from vtlearn.errors import require, require_positive
@@ -143,100 +140,6 @@ class RandAugment:
                 changed = self.operations[choice](changed, sign * self.magnitude / 10).clamp(0, 255)
             results.append(changed if clip.is_floating_point() else changed.round().to(clip.dtype))
         return torch.stack(results)
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """Clips of which each holds something of another.
-
-    Attributes:
-        clips: the mixture.
-        partner: for each clip, the one that was mixed in.
-        share: how much of each clip is its own, from 0 to 1.
-    """
-
-    clips: Float[Tensor, "B T C H W"]
-    partner: Int[Tensor, "B"]
-    share: Float[Tensor, "B"]
-
-    def targets(self, labels: Int[Tensor, "B"], num_classes: int) -> Float[Tensor, "B num_classes"]:
-        """Class probabilities: each clip's own class by its share, its partner's by the rest.
-
-        >>> mixed = Mixed(torch.zeros(2, 1, 3, 4, 4), torch.tensor([1, 0]), torch.tensor([0.75, 1.0]))
-        >>> mixed.targets(torch.tensor([2, 0]), num_classes=3)
-        tensor([[0.2500, 0.0000, 0.7500],
-                [1.0000, 0.0000, 0.0000]])
-        """
-        own = F.one_hot(labels, num_classes).to(self.share.dtype)
-        share = self.share.to(own.device)[:, None]
-        return share * own + (1 - share) * own[self.partner.to(own.device)]
-
-
-@dataclass(frozen=True)
-class Mixup:
-    """Each clip blended with another, by a share from a Beta(alpha, alpha) distribution.
-
-    Source: Zhang et al. 2017, section 2 (arXiv 1710.09412); one share for each clip, not for the batch.
-
-    Args:
-        alpha: above 0; small values leave most clips nearly whole.
-    """
-
-    alpha: float = 0.8
-
-    def __post_init__(self) -> None:
-        require(self.alpha > 0, "alpha", self.alpha, "above 0")
-
-    def __call__(self, clips: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Mixed:
-        partner, share = _draw_partners(len(clips), self.alpha, generator)
-        weight = share.to(clips)[:, None, None, None, None]
-        return Mixed(weight * clips + (1 - weight) * clips[partner.to(clips.device)], partner, share)
-
-
-@dataclass(frozen=True)
-class CutMix:
-    """In each clip a rectangle of another, the same through all frames; a Beta distribution gives its area.
-
-    Source: Yun et al. 2019, section 3 (arXiv 1905.04899); through time as in VideoMix (arXiv 2012.03457).
-
-    Args:
-        alpha: above 0; 1 makes every area as likely.
-    """
-
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        require(self.alpha > 0, "alpha", self.alpha, "above 0")
-
-    def __call__(self, clips: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Mixed:
-        height, width = clips.shape[-2:]
-        partner, share = _draw_partners(len(clips), self.alpha, generator)
-        side = (1 - share).sqrt()[:, None]
-        middle = torch.rand(2, len(clips), 1, generator=generator)
-        rows, columns = torch.arange(height) + 0.5, torch.arange(width) + 0.5
-        tall = (rows - middle[0] * height).abs() < side * height / 2
-        wide = (columns - middle[1] * width).abs() < side * width / 2
-        inside = tall[:, :, None] & wide[:, None, :]  # (B, H, W)
-        own = 1 - inside.float().mean((1, 2))  # what is left after the rectangle was cut at the edges
-        taken = inside[:, None, None].to(clips.device)
-        return Mixed(torch.where(taken, clips[partner.to(clips.device)], clips), partner, own)
-
-
-def mixed_labels(
-    mixed: Mixed, labels: Mapping[str, Int[Tensor, "B"]], num_classes: Mapping[str, int]
-) -> dict[str, Float[Tensor, "B ..."]]:
-    """`Mixed.targets` for every labelling of a batch."""
-    return {name: mixed.targets(numbers, num_classes[name]) for name, numbers in labels.items()}
-
-
-def _draw_partners(
-    count: int, alpha: float, generator: torch.Generator
-) -> tuple[Int[Tensor, "B"], Float[Tensor, "B"]]:
-    """For each clip another one, and the share that it keeps; nobody is drawn as a partner twice."""
-    partner = torch.randperm(count, generator=generator)
-    seed = int(torch.randint(2**62, (), generator=generator))
-    share = np.random.default_rng(seed).beta(alpha, alpha, count)
-    return partner, torch.from_numpy(share).float()
 
 
 def _warp(clip: Tensor, matrix: list[list[float]], move: tuple[float, float]) -> Tensor:

@@ -67,7 +67,7 @@ def _interpreter() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     needed = ("torch", "einops", "safetensors", "matplotlib", "av", "jupyterlab", "ipywidgets", "nbval")
-    extra = ("decord", "kornia", "tensorboard", "transformers", "huggingface_hub")
+    extra = ("decord", "tensorboard", "transformers", "huggingface_hub")
     for name in (*needed, *extra):
         try:
             yield Finding(name, "ok", importlib.metadata.version(name))
