@@ -226,6 +226,8 @@ def test_models_from_a_given_image_vit_are_evaluated_with_its_pixels(mirror, ima
     run_comparison(comparison, quiet=True)
     trained = load_trained(tmp_path / "run" / "vtn")
     assert trained.normalise == Normalise(tuple(pixels["mean"]), tuple(pixels["std"]))
+    handed_on = read_image_start(str(tmp_path / "run" / "image_start" / "model"))
+    assert handed_on.pixels == trained.normalise, "the start of this run can be the start of another"
     assert (trained.num_frames, trained.crop) == (3, 28)
     saved = load_checkpoint(tmp_path / "run" / "vtn" / "model")
     assert Card.of(saved).start == f"the checkpoint {told}"

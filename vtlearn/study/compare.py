@@ -25,6 +25,7 @@ from vtlearn.data.synthetic import SPLITS
 from vtlearn.errors import ArgumentError, DataError, Stopped, require_positive
 from vtlearn.files import write_json
 from vtlearn.models import build_model
+from vtlearn.runs.card import Card
 from vtlearn.runtime import choose_device, cpu_name
 from vtlearn.study.jobs import Job, run_jobs
 from vtlearn.study.protocol import Protocol
@@ -305,12 +306,24 @@ def _place(start: ImageStart, image: Job) -> None:
         return
     model = build_model(start.config)
     model.load_state_dict(start.weights)
+    size, pixels = start.config.image_size, start.pixels
+    card = Card(
+        preset="vit_samples",
+        class_names={},
+        mean=pixels.mean,
+        std=pixels.std,
+        num_frames=1,
+        short_side=size if isinstance(size, int) else min(size),
+        crop=size if isinstance(size, int) else min(size),
+        start=start.origin,
+    )
     save_checkpoint(
         image.folder / "model",
         step=0,
         model=model,
         model_name="vit",
         config=start.config,
+        card=card.as_dict(),
         random_state=False,
     )
     write_json(image.folder / "result.json", {"origin": start.origin, "train_seconds": 0.0})
