@@ -4,10 +4,14 @@ A number that changes here needs a reason in the commit that changes it; ``make_
 Losses are compared to the bit on the processor they were taken on, elsewhere within rounding.
 """
 
+import shutil
+
 import pytest
 import traces
 
+from vtlearn.runs.training import settings_to_resume, train
 from vtlearn.study.protocol import CONTESTANTS
+from vtlearn.train.checkpoint import list_checkpoints
 
 RECORD = traces.record()
 SAME_MACHINE = RECORD["machine"] == traces.machine()
@@ -55,6 +59,14 @@ def test_the_shipped_checkpoints_answer_as_they_did(name):
 @pytest.mark.parametrize("path", sorted(traces.OLD.iterdir()), ids=lambda path: path.name)
 def test_checkpoints_of_the_first_edition_load(path):
     assert traces.answers(path) == pytest.approx(RECORD["old"][path.name], abs=1e-5)
+
+
+def test_a_run_of_the_first_edition_goes_on(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(traces.OLD / "train_run", run)
+    summary = train(settings_to_resume(run, {"device": "cpu"}), run, resume=True, quiet=True)
+    assert (summary["steps"], summary["clips"]) == (3, {"train": 1280, "val": 192})
+    assert list_checkpoints(run / "checkpoints")[-1].name == "step_00000003"
 
 
 def test_every_command_says_of_itself_what_it_did():

@@ -18,6 +18,10 @@ FREE = frozenset({"device", "workers", "save_every", "evaluate_every", "keep_las
 """Settings that decide no number, and may differ when a run goes on."""
 
 
+_LATER = ("warmup_steps", "shift")
+"""Settings that came after runs were begun without them; left alone, they decide nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """Everything that is set for one run; survives JSON. ``vtlearn train`` and ``compare`` take their options
@@ -113,7 +117,11 @@ class TrainingSettings:
             if key not in FREE | {each.name for each in dataclasses.fields(Recipe)}
         }
         del values["data"]  # the clips themselves must agree, wherever they lie now
-        return values | {"recipe": json.loads(json.dumps(dataclasses.asdict(self.settled_recipe)))}
+        recipe = json.loads(json.dumps(dataclasses.asdict(self.settled_recipe)))
+        for name in _LATER:
+            if recipe[name] == Recipe.__dataclass_fields__[name].default:
+                del recipe[name]
+        return values | {"recipe": recipe}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
