@@ -24,7 +24,7 @@ from vtlearn.runs.trained import load_trained
 from vtlearn.study import worker
 from vtlearn.study.compare import Comparison, new_run, run_comparison, unfinished_run
 from vtlearn.study.protocol import Protocol
-from vtlearn.study.report import ROW_KEYS
+from vtlearn.study.report import ROW_KEYS, table
 from vtlearn.train.checkpoint import load_checkpoint
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "clips" / "kinetics400"
@@ -92,6 +92,20 @@ def test_rows_have_what_a_reader_needs(finished):
         assert row["clips_per_second"] > 0
         assert row["peak_memory_bytes"] > 10_000_000
         assert row["steps"] == 6
+
+
+def test_a_user_s_table_has_ridge_regression_beside_it_and_marks_what_is_below(finished):
+    comparison, rows = finished
+    facts = json.loads((comparison.folder / "run.json").read_text())
+    shallow = facts["shallow"]["label"]
+    assert [row["clips"] for row in shallow] == [rows[0]["test_clips"]] * 5
+    best = max(row["test_top1"] for row in shallow)
+    assert [row["below_thumbnails"] for row in rows] == [row["test_top1"] < best for row in rows]
+    page = (comparison.folder / "report.html").read_text()
+    assert "background subtracted, order-blind" in page
+    marked = [{**row, "test_top1": 0.25, "below_thumbnails": True} for row in rows]
+    assert table(marked).count("↓ 25.0 %") == 2
+    assert "↓" not in table([{**row, "below_thumbnails": False} for row in rows])
 
 
 def test_the_report_stands_alone(finished):

@@ -62,6 +62,7 @@ def compare(
     from vtlearn.study.compare import Comparison, new_run, run_comparison, unfinished_run
     from vtlearn.study.protocol import choose_protocol
     from vtlearn.study.report import coverage_line, table
+    from vtlearn.study.shallow import told
 
     if resume:
         comparison = Comparison.load(unfinished_run(results, run))
@@ -93,6 +94,10 @@ def compare(
         )
         typer.echo(table(rows))
         facts = json.loads((comparison.folder / "run.json").read_text())
+        if "shallow" in facts:
+            typer.echo(f"\n{told(facts['shallow'])}")
+        if any(row.get("below_thumbnails") for row in rows):
+            typer.echo("↓ below the best ridge regression on thumbnails of the same clips")
         typer.echo(f"\n{coverage_line(facts['coverage'])}")
         for each in facts["skipped"]:
             typer.echo(f"left out: {each['path']}: {each['reason']}")

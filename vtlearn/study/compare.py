@@ -30,6 +30,7 @@ from vtlearn.runtime import choose_device, cpu_name
 from vtlearn.study.jobs import Job, run_jobs
 from vtlearn.study.protocol import Protocol
 from vtlearn.study.report import write_report
+from vtlearn.study.shallow import ridge_rows
 from vtlearn.study.start import ImageStart, fitting_config, read_image_start
 from vtlearn.train.checkpoint import save_checkpoint
 
@@ -342,7 +343,7 @@ def _report(
     clips = {split: len(ClipMemory.load(path)) for split, path in jobs[0].settings["clips"].items()}
     device = comparison.device or choose_device().type
     sizes = ", ".join(f"{count} {split}" for split, count in clips.items())
-    facts = {
+    facts: dict[str, Any] = {
         "summary": (
             f"{len(results)} models, each {protocol.steps} steps of {protocol.batch_size} clips "
             f"({protocol.num_frames} temporal indices of {protocol.image_size} × {protocol.image_size}; "
@@ -360,9 +361,19 @@ def _report(
         "hardware": hardware(device),
         "versions": {name: version(name) for name in ("torch", "av", "numpy")} | {"vtlearn": __version__},
     }
+    if "folder" in comparison.data:
+        facts["shallow"] = _shallow(comparison.folder, jobs[0].settings["clips"])
     skipped = [{"path": each.name, "reason": each.reason} for each in left_out]
     write_json(comparison.folder / "run.json", facts | {"skipped": skipped})
     return write_report(comparison.folder, results=results, facts=facts, skipped=skipped)
+
+
+def _shallow(folder: Path, files: Mapping[str, str]) -> dict[str, Any]:
+    """Ridge regression on thumbnails of a user's clips, once a run."""
+    kept = folder / "shallow.json"
+    if not kept.is_file():
+        write_json(kept, ridge_rows(ClipMemory.load(files["train"]), ClipMemory.load(files["test"])))
+    return dict(json.loads(kept.read_text()))
 
 
 def _origin(start: Mapping[str, Any], protocol: Protocol) -> str:

@@ -15,6 +15,7 @@ import torch
 from vtlearn.errors import DataError
 from vtlearn.files import write_json, write_text
 from vtlearn.study.protocol import contestant
+from vtlearn.study.shallow import best_of, told
 from vtlearn.viz.curves import learning_curves
 from vtlearn.viz.digest import describe, to_png
 from vtlearn.viz.report_figures import accuracy_figure, confusion_figure
@@ -32,12 +33,22 @@ ROW_KEYS = (
 )
 """What every row of ``metrics.json`` has, in the order of the table; rows carry more beside it."""
 
+BELOW = (
+    "<p>↓ marks a model that ridge regression on thumbnails of the same clips beats. Order-blind features "
+    "are sorted over time; one frame is the middle one.</p>"
+)
+
 CONVENTION = "of one clip, attention products included"
 
 
-def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each model and labelling, from what each model's process left."""
+def metric_rows(
+    results: Sequence[Mapping[str, Any]], shallow: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """One row for each model and labelling, from what each model's process left; with ridge regression on
+    thumbnails beside it, also whether the model is below the best of that.
+    """
     rows = []
+    best = {} if shallow is None else best_of(shallow)
     for result in results:
         for labelling, test in result["test"].items():
             row = {
@@ -61,6 +72,8 @@ def metric_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "num_frames": result["num_frames"],
                 "steps": result["steps"],
             }
+            if labelling in best:
+                row["below_thumbnails"] = test["top1"] < best[labelling]
             rows.append(row)
     return rows
 
@@ -93,7 +106,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             [
                 contestant(model).title,
-                *[f"{100 * own[name]['test_top1']:.1f} %" if name in own else "" for name in labellings],
+                *[_rate(own[name]) if name in own else "" for name in labellings],
                 f"{one['parameters'] / 1e6:.3f}M",
                 f"{one['multiply_adds'] / 1e6:.1f} M",
                 f"{one['train_seconds']:.0f} s",
@@ -108,6 +121,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         for line in lines
     )
+
+
+def _rate(row: Mapping[str, Any]) -> str:
+    """An accuracy, marked where ridge regression on thumbnails is better."""
+    return f"{'↓ ' if row.get('below_thumbnails') else ''}{100 * row['test_top1']:.1f} %"
 
 
 def write_report(
@@ -133,7 +151,7 @@ def write_report(
     """
     if not results:
         raise DataError(f"{folder}: no model is done yet, so there is nothing to report")
-    rows = metric_rows(results)
+    rows = metric_rows(results, facts.get("shallow"))
     write_json(folder / "metrics.json", rows)
     page = _page(results, rows, facts, skipped)
     write_text(folder / "report.html", page)
@@ -189,6 +207,8 @@ def _page(
             *[_confusion(result, labelling) for result in results if labelling in result["test"]],
             "</div>",
         ]
+    if "shallow" in facts:
+        parts += ["<h2>Without any network</h2>", f"<pre>{html.escape(told(facts['shallow']))}</pre>", BELOW]
     parts += ["<h2>Controls</h2>", _controls(results), "<h2>Loss</h2>", _losses(results)]
     if "coverage" in facts:
         parts.append(f"<p>{html.escape(coverage_line(facts['coverage']))}</p>")
@@ -218,7 +238,7 @@ def _html_table(rows: Sequence[Mapping[str, Any]], labellings: Sequence[str]) ->
         for labelling in labellings:
             row = own[labelling]
             low, high = row["test_interval"]
-            cells.append(f"{100 * row['test_top1']:.1f} % ({100 * low:.0f}–{100 * high:.0f})")
+            cells.append(f"{_rate(row)} ({100 * low:.0f}–{100 * high:.0f})")
             if _has_pairs(rows, labelling):
                 cells += [f"{100 * row['test_pair_top1']:.1f} %", f"{100 * row['test_within_pair']:.1f} %"]
         cells += [
