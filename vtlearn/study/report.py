@@ -33,10 +33,7 @@ ROW_KEYS = (
 )
 """What every row of ``metrics.json`` has, in the order of the table; rows carry more beside it."""
 
-BELOW = (
-    "<p>↓ marks a model that ridge regression on thumbnails of the same clips beats. Order-blind features "
-    "are sorted over time; one frame is the middle one.</p>"
-)
+BELOW = "<p>↓ marks a model that ridge regression on thumbnails of the same clips beats (see below).</p>"
 
 CONVENTION = "of one clip, attention products included"
 
@@ -186,6 +183,7 @@ def _page(
         "<h1>Comparison of video models</h1>",
         f"<p>{html.escape(str(facts['summary']))}</p>",
         _html_table(rows, labellings),
+        BELOW if any(row.get("below_thumbnails") for row in rows) else "",
         f"<p>Multiply-adds are {html.escape(CONVENTION)}. Training time, clips per second and peak memory "
         f"were taken in one process for each model, {html.escape(str(facts['side_by_side']))}; the "
         "first ten steps are left out of both, and clips per second is from the median step. Memory is the "
@@ -208,7 +206,8 @@ def _page(
             "</div>",
         ]
     if "shallow" in facts:
-        parts += ["<h2>Without any network</h2>", f"<pre>{html.escape(told(facts['shallow']))}</pre>", BELOW]
+        parts += ["<h2>Without any network</h2>", f"<pre>{html.escape(told(facts['shallow']))}</pre>"]
+        parts.append("<p>Order-blind features are sorted over time; one frame is the middle one.</p>")
     parts += ["<h2>Controls</h2>", _controls(results), "<h2>Loss</h2>", _losses(results)]
     if "coverage" in facts:
         parts.append(f"<p>{html.escape(coverage_line(facts['coverage']))}</p>")
