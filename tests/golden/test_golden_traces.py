@@ -7,6 +7,7 @@ Losses are compared to the bit on the processor they were taken on, elsewhere wi
 import shutil
 
 import pytest
+import torch
 import traces
 
 from vtlearn.runs.training import settings_to_resume, train
@@ -51,8 +52,10 @@ def test_training_sees_and_loses_what_it_did(name, tmp_path, monkeypatch):
 def test_the_shipped_checkpoints_answer_as_they_did(name):
     found = traces.evaluated(name)
     for labelling, wanted in RECORD["evaluated"][name].items():
-        assert found[labelling]["confusion"] == wanted["confusion"]
-        assert found[labelling]["top5_correct"] == wanted["top5_correct"]
+        here, there = (torch.tensor(each["confusion"]) for each in (found[labelling], wanted))
+        moved = int((here - there).abs().sum()) // 2
+        assert moved <= (0 if SAME_MACHINE else 2), "clips that are answered otherwise"
+        assert abs(found[labelling]["top5_correct"] - wanted["top5_correct"]) <= moved
         agree([found[labelling]["loss"]], [wanted["loss"]], 1e-5)
 
 
