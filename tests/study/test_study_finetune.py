@@ -219,7 +219,7 @@ def test_models_from_a_given_image_vit_are_evaluated_with_its_pixels(mirror, ima
     told = tmp_path / "vit"
     save_checkpoint(told, step=1, model=model, model_name="vit", config=model.config, card=card)
     data = json.loads((folder / "compare.json").read_text())["data"]
-    protocol = replace(PROTOCOL, models=("vtn",))
+    protocol = replace(PROTOCOL, models=("vtn",), training={"recompute": True, "drop_path": 0.25})
     comparison = Comparison(
         folder=tmp_path / "run", protocol=protocol, data=data, device="cpu", init=str(told)
     )
@@ -231,6 +231,8 @@ def test_models_from_a_given_image_vit_are_evaluated_with_its_pixels(mirror, ima
     assert (trained.num_frames, trained.crop) == (3, 28)
     saved = load_checkpoint(tmp_path / "run" / "vtn" / "model")
     assert Card.of(saved).start == f"the checkpoint {told}"
+    backbone = saved.config["backbone"]
+    assert (backbone["checkpointing"], backbone["drop_path"]) == (True, 0.25), "settings reach the model"
     stored = ClipMemory.load(tmp_path / "run" / "clips" / "test.safetensors")
     result = json.loads((tmp_path / "run" / "vtn" / "result.json").read_text())["test"]["label"]
     batch = next(evaluation_batches(stored, batch_size=9, num_frames=3, pixels=trained.normalise))

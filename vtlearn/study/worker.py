@@ -58,10 +58,9 @@ class Contestant(Subject):
         seed_everything(self.settings.seed)
         weights = load_file(self.job["image_weights"])
         if "config" in self.job:  # at the size of a given image ViT, which brings its own start
-            config = contestant_kind(self.job["name"])(**self.job["config"])
-            if self.settings.recompute:
-                config = override(config, checkpointing=True)
-            trunk = build_model(config)
+            changes = {name: value for name, value in self.settings.changes.items() if name == "drop_path"}
+            changes |= {"checkpointing": True} if self.settings.recompute else {}
+            trunk = build_model(override(contestant_kind(self.job["name"])(**self.job["config"]), **changes))
             init_from_image(trunk, weights)
             return SeveralHeads(trunk, num_classes)
         trunk = build_model(configured(self.settings, None))
