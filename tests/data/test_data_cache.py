@@ -13,7 +13,7 @@ import torch
 from vtlearn.data import cache as caches
 from vtlearn.data.batches import Batches, Epochs
 from vtlearn.data.cache import FrameCache
-from vtlearn.data.decode import decode_all, open_video
+from vtlearn.data.decode import VideoReader, decode_all, open_video
 from vtlearn.data.kinetics import ClipRecord
 from vtlearn.data.loader import ClipDataset
 from vtlearn.data.sampling import StridedSampler
