@@ -144,3 +144,12 @@ def test_a_row_of_plain_numbers():
     row = evaluation_row(tally.result())
     assert (row["top1"], row["clips"]) == (0.6, 5)
     assert row["top1_low"] < 0.6 < row["top1_high"]
+
+
+@pytest.mark.parametrize("total", [1, 3, 7, 58, 60, 320, 999])
+def test_an_interval_holds_its_own_share_at_both_ends(total):
+    assert wilson_interval(total, total)[1] == 1.0
+    assert wilson_interval(0, total)[0] == 0.0
+    for correct in range(0, total + 1, max(1, total // 5)):
+        low, high = wilson_interval(correct, total)
+        assert 0.0 <= low <= correct / total <= high <= 1.0

@@ -39,7 +39,10 @@ def wilson_interval(correct: int, total: int, z: float = 1.959963984540054) -> t
     centre = share + z * z / (2 * total)
     reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
+    low, high = (centre - reach) / scale, (centre + reach) / scale
+    return (0.0 if correct == 0 else low), (
+        1.0 if correct == total else high
+    )  # rounding aside, as it should be
 
 
 @dataclass(frozen=True)
