@@ -33,6 +33,7 @@ ORDERS: dict[str, Callable[[Tensor], Tensor]] = {
 def thumbnails(clips: ClipMemory, *, background: bool) -> Float[Tensor, "n F pixels"]:
     """Grey thumbnails of frames spread evenly; without ``background``, |frame − the clip's median|.
 
+    >>> import torch
     >>> frames = torch.zeros(2, 6, 8, 8, 3, dtype=torch.uint8)
     >>> clips = ClipMemory(frames, torch.zeros(2, 6, dtype=torch.long), {}, {}, ["a", "b"])
     >>> thumbnails(clips, background=False).shape
