@@ -318,7 +318,12 @@ EVERYTHING = {
 def run_one(name, folder, videos, *, processes=1, **training):
     protocol = replace(PROTOCOL, models=(name,), training=training)
     comparison = Comparison(folder=folder, protocol=protocol, data={"folder": str(videos)}, device="cpu")
-    run_comparison(comparison, quiet=True, processes=processes)
+    try:
+        run_comparison(comparison, quiet=True, processes=processes)
+    except DataError:  # processes can miss each other on a loaded machine; what was done is gone on with
+        if processes == 1:
+            raise
+        run_comparison(comparison, quiet=True, processes=processes)
     return read_metrics(folder / name / "run" / "metrics.jsonl")
 
 

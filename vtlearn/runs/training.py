@@ -471,6 +471,7 @@ def train(
             with _logs(folder, start, settings.tensorboard) as logs:
                 summary = _steps(run, folder, start, logs, quiet, watch)
         finish(run, summary)
+        barrier()  # nobody leaves while another still adds up
         return summary
 
 
